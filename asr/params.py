@@ -1,0 +1,180 @@
+"""params.yaml -> `Params`: every choice that changes a result, checked before anything runs.
+
+The models are strict and frozen: an unknown key, a wrong type or a value out of range is refused in one line that
+names it, its value and, for a name, the nearest valid one.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from asr.errors import UserError
+
+Share: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
+Precision: TypeAlias = Literal["auto", "bf16", "float32"]
+SyntheticLanguage: TypeAlias = Literal["en", "es", "de", "pl", "hi"]
+TuxpaintLanguage: TypeAlias = Literal["be", "bg", "ca", "da", "el", "en", "es", "fr", "nl", "ro", "ru"]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Split(Section):
+    validation: Share = 0.06
+    test: Share = 0.12
+
+    @model_validator(mode="after")
+    def leaves_something_to_train(self) -> "Split":
+        if self.validation + self.test >= 1:
+            raise ValueError("validation + test must leave a share for train (under 1 together)")
+        return self
+
+
+class Synthetic(Section):
+    languages: Annotated[list[SyntheticLanguage], Field(min_length=1)] = ["en", "es", "de", "pl", "hi"]
+    utterances: Annotated[int, Field(ge=1)] = 1200
+
+
+class Table(Section):
+    path: str | None = None
+    audio_root: str | None = None
+    columns: dict[str, str] = {}
+
+
+class Tuxpaint(Section):
+    languages: Annotated[list[TuxpaintLanguage], Field(min_length=1)] = ["bg", "el", "es", "fr"]
+
+
+class Data(Section):
+    source: Literal["synthetic", "table", "tuxpaint"] = "synthetic"
+    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] = "en"
+    seed: int = 1
+    split: Split = Split()
+    synthetic: Synthetic = Synthetic()
+    table: Table = Table()
+    tuxpaint: Tuxpaint = Tuxpaint()
+
+    @model_validator(mode="after")
+    def a_table_has_a_path(self) -> "Data":
+        if self.source == "table" and not self.table.path:
+            raise ValueError("data.source is table, so data.table.path must name the file")
+        return self
+
+
+class Audio(Section):
+    min_s: Annotated[float, Field(ge=0)] = 0.1
+    max_s: Annotated[float, Field(gt=0, le=30)] = 30.0
+    silence_dbfs: Annotated[float, Field(le=0)] = -60.0
+
+
+class Text(Section):
+    unicode: Literal["NFC", "NFKC", "none"] = "NFC"
+    lowercase: bool = False
+    remove_punctuation: bool = False
+
+
+class Features(Section):
+    codec: Literal["float16", "uint8"] = "float16"
+    shard_mb: Annotated[float, Field(gt=0)] = 32
+
+
+class Scratch(Section):
+    d_model: Annotated[int, Field(ge=64, multiple_of=64)] = 64
+    layers: Annotated[int, Field(ge=1)] = 2
+    seed: int = 1
+
+
+class Model(Section):
+    checkpoint: Annotated[str, Field(min_length=1)] = "openai/whisper-base"
+    window_s: Literal[0, 10, 15, 20, 25, 30] = 10
+    scratch: Scratch = Scratch()
+
+
+class Train(Section):
+    max_steps: Annotated[int, Field(ge=1)] = 150
+    batch_size: Annotated[int, Field(ge=1)] = 8
+    gradient_accumulation_steps: Annotated[int, Field(ge=1)] = 1
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-5
+    warmup_steps: Annotated[int, Field(ge=0)] = 15
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    eval_steps: Annotated[int, Field(ge=1)] = 50
+    precision: Precision = "auto"
+    seed: int = 1
+
+    @model_validator(mode="after")
+    def accumulation_divides_the_batch(self) -> "Train":
+        if self.batch_size % self.gradient_accumulation_steps:
+            raise ValueError(
+                f"gradient_accumulation_steps must divide batch_size ({self.batch_size}), "
+                f"which {self.gradient_accumulation_steps} does not"
+            )
+        return self
+
+
+class Evaluate(Section):
+    precision: Precision = "auto"
+    bootstrap_samples: Annotated[int, Field(ge=100)] = 1000
+    seed: int = 1
+
+
+class Params(Section):
+    data: Data = Data()
+    audio: Audio = Audio()
+    text: Text = Text()
+    features: Features = Features()
+    model: Model = Model()
+    train: Train = Train()
+    evaluate: Evaluate = Evaluate()
+
+
+def load(path: str | Path = "params.yaml") -> Params:
+    """The checked params. Raises `UserError` with a line for each thing that is wrong in the file."""
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run this in the project's own folder") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    return check(content if content is not None else {})
+
+
+def check(content: Any) -> Params:
+    """`content` (nested dicts) as `Params`; raises `UserError` that names each offending param."""
+    if not isinstance(content, dict):
+        raise UserError(f"params.yaml must be a mapping of sections, not {content!r}")
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise UserError("\n".join(_explain(problem) for problem in error.errors())) from None
+
+
+def _explain(problem: Any) -> str:
+    """One line for one of pydantic's findings."""
+    location = [str(part) for part in problem["loc"]]
+    name = ".".join(location) or "params.yaml"
+    value = problem["input"]
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(location[-1], _names(location[:-1]), n=1, cutoff=0.5)
+        return f"{name}: unknown" + (f"; did you mean {near[0]}?" if near else f"; valid: {', '.join(_names(location[:-1]))}")
+    if problem["type"] == "value_error":
+        return f"{name}: {problem['ctx']['error']}"
+    if problem["type"] == "literal_error":
+        valid = problem["ctx"]["expected"]
+        near = difflib.get_close_matches(str(value), valid.replace("'", "").replace(" or ", ", ").split(", "), n=1)
+        return f"{name}: {value!r} is not one of {valid}" + (f"; did you mean {near[0]}?" if near else "")
+    if problem["type"] == "float_type" and isinstance(value, str):
+        return f"{name}: {value!r} is text, not a number; YAML 1.1 wants a dot in an exponent, as in 1.0e-5"
+    return f"{name}: {value!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+
+
+def _names(section: list[str]) -> list[str]:
+    """The valid names in a section, given as the path to it."""
+    model: Any = Params
+    for part in section:
+        model = model.model_fields[part].annotation
+    return list(model.model_fields)
