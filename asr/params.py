@@ -160,7 +160,9 @@ def _explain(problem: Any) -> str:
     value = problem["input"]
     if problem["type"] == "extra_forbidden":
         near = difflib.get_close_matches(location[-1], _names(location[:-1]), n=1, cutoff=0.5)
-        return f"{name}: unknown" + (f"; did you mean {near[0]}?" if near else f"; valid: {', '.join(_names(location[:-1]))}")
+        return f"{name}: unknown" + (
+            f"; did you mean {near[0]}?" if near else f"; valid: {', '.join(_names(location[:-1]))}"
+        )
     if problem["type"] == "value_error":
         return f"{name}: {problem['ctx']['error']}"
     if problem["type"] == "literal_error":

@@ -1,0 +1,57 @@
+"""What tests are built from: sound, features, a corpus and a checkpoint, all generated."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asr.features import RATE_HZ, log_mel
+from asr.shards import Index, ShardWriter, write_index
+
+
+def speech_like(duration_s: float, seed: int = 0, rate_hz: int = RATE_HZ) -> NDArray[np.float32]:
+    """Samples with the rough shape of speech: a buzz with formants and pauses. `(n_samples,)`."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(round(duration_s * rate_hz)) / rate_hz
+    pitch_hz = rng.uniform(90, 220)
+    buzz = sum(np.sin(2 * np.pi * pitch_hz * k * t) / k for k in range(1, 20))
+    syllables = 0.5 + 0.5 * np.sin(2 * np.pi * rng.uniform(2, 5) * t + rng.uniform(0, 6))
+    return (0.1 * buzz * syllables + 0.002 * rng.standard_normal(len(t))).astype(np.float32)
+
+
+def example(name: str, duration_s: float = 1.0, labels: list[int] | None = None, **columns: Any) -> dict[str, Any]:
+    """A row for `write_features`, with features of generated sound."""
+    samples = speech_like(duration_s, seed=sum(name.encode()))
+    row = {
+        "id": name,
+        "log_mel": log_mel(samples),
+        "labels": labels or [50258, 50259, 50359, 50363, 400, 50257],
+        "text": "A text.",
+        "trained_text": "A text.",
+        "language": "en",
+        "duration_s": duration_s,
+        "speaker": None,
+        "peak": 0.5,
+        "rms": 0.1,
+        "clipped_share": 0.0,
+        "digest": name,
+    }
+    return row | columns
+
+
+def write_features(
+    folder: Path, splits: dict[str, list[dict[str, Any]]], codec: str = "float16", rows_per_shard: int = 100
+) -> Index:
+    """Shards and index as preprocess leaves them."""
+    entries: dict[str, list[Any]] = {}
+    for split, rows in splits.items():
+        entries[split] = []
+        for number, first in enumerate(range(0, len(rows), rows_per_shard)):
+            with ShardWriter(folder, f"{split}/{number:05d}.parquet", 80, codec) as shard:
+                for row in rows[first : first + rows_per_shard]:
+                    shard.write(row)
+            entries[split].append(shard.entry)
+    index = Index(fingerprint="0" * 16, n_mels=80, codec=codec, splits=entries)
+    write_index(folder, index)
+    return index
