@@ -1,5 +1,6 @@
 """A piece of an audio file -> mono float32 samples at 16 kHz, or the reason why not."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ class Clip:
     peak: float  # of full scale
     rms: float  # of full scale
     clipped_share: float  # of samples
+    digest: str  # of the samples at 16 bits: equal audio, whatever its file
 
     @property
     def duration_s(self) -> Seconds:
@@ -91,7 +93,12 @@ def checked(samples: NDArray[np.float32], rules: Audio) -> Clip:
     if peak <= FULL_SCALE * 10 ** (rules.silence_dbfs / 20):
         raise BadAudio("silent", f"the loudest sample is {peak:.2g} of full scale; see audio.silence_dbfs")
     rms = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
-    return Clip(samples, peak, rms, float(np.mean(magnitude >= CLIPPED)))
+    return Clip(samples, peak, rms, float(np.mean(magnitude >= CLIPPED)), _digest(samples))
+
+
+def _digest(samples: NDArray[np.float32]) -> str:
+    levels = np.rint(samples.clip(-FULL_SCALE, FULL_SCALE) * 32767).astype("<i2")
+    return hashlib.blake2b(levels.tobytes(), digest_size=16).hexdigest()
 
 
 def _one_line(error: Exception) -> str:

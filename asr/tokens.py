@@ -23,10 +23,10 @@ class FrontEnd:
 
 
 class Labeller:
-    """Labels as Whisper was trained on them: `<|startoftranscript|><|xx|><|transcribe|><|notimestamps|> ... <|endoftext|>`.
+    """Labels as Whisper was trained on them.
 
-    A checkpoint that is not multilingual has neither language nor task in its prefix. The start token is the first
-    label here; the collator shifts it away.
+    `<|startoftranscript|><|xx|><|transcribe|><|notimestamps|> ... <|endoftext|>`, without language and task where the
+    checkpoint is not multilingual. The start token is the first label here; the collator shifts it away.
     """
 
     def __init__(self, base: Path) -> None:
@@ -40,13 +40,22 @@ class Labeller:
         return self.prefix(language) + self.tokenizer.encode(text, add_special_tokens=False).ids + [self._end]
 
     def prefix(self, language: str) -> list[int]:
-        names = ["<|startoftranscript|>"]
+        """The ids before the text. Raises `UserError` for a language that the checkpoint does not know."""
+        start, plain = self._id("<|startoftranscript|>"), self._id("<|notimestamps|>")
         if self.front_end.multilingual:
-            names += [f"<|{language}|>", "<|transcribe|>"]
-        return [self._id(name) for name in [*names, "<|notimestamps|>"]]
+            return [start, self._language(language), self._id("<|transcribe|>"), plain]
+        if language != "en":
+            raise UserError(f"model.checkpoint knows English only, but the corpus has language {language!r}")
+        return [start, plain]
+
+    def _language(self, language: str) -> int:
+        number: int | None = self.tokenizer.token_to_id(f"<|{language}|>")
+        if number is None:
+            raise UserError(f"language {language!r} of the corpus is none that model.checkpoint knows (ISO 639-1 codes)")
+        return number
 
     def _id(self, name: str) -> int:
         number: int | None = self.tokenizer.token_to_id(name)
         if number is None:
-            raise UserError(f"the tokenizer of the base checkpoint has no token {name}; is it a Whisper checkpoint?")
+            raise UserError(f"model.checkpoint: its tokenizer has no token {name}; it is no Whisper checkpoint")
         return number

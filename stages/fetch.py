@@ -1,0 +1,15 @@
+"""model -> data/base: the checkpoint that training starts from, its tokenizer and its mel settings."""
+
+from pathlib import Path
+
+from asr import params
+from asr.checkpoints import fetch
+from stages import stage
+
+
+def main(base: Path) -> None:
+    fetch(params.load().model, base)
+
+
+if __name__ == "__main__":
+    stage(main)
