@@ -1,0 +1,28 @@
+"""The machine, and the name of a precision in params.yaml -> the device and the dtype that the model computes in."""
+
+import torch
+
+
+def best_device() -> torch.device:
+    """The first CUDA device where there is one, the processor otherwise."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def resolve_precision(name: str) -> torch.dtype:
+    """`auto`, `bf16` or `float32` as the dtype of autocast; the weights stay float32 in every case.
+
+    `auto` is bf16 where the hardware multiplies it (CUDA from compute capability 8.0 on; processors with avx512_bf16
+    or amx): elsewhere it is emulated, and slower than float32.
+    """
+    if name == "float32":
+        return torch.float32
+    if name == "bf16":
+        return torch.bfloat16
+    if torch.cuda.is_available():
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else torch.float32
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """The context in which the model computes in `dtype`; nothing changes for float32."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
