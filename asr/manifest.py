@@ -14,9 +14,11 @@ import pyarrow.parquet as pq
 
 from asr import params
 from asr.errors import UserError
+from asr.rejects import count_reasons, write_rejects
 from asr.splits import cut, leaks
 from asr.utterances import SPLITS, Rejected, Utterance
 
+MANIFEST = "manifest.parquet"
 SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -30,7 +32,6 @@ SCHEMA = pa.schema(
         pa.field("source_bytes", pa.int64(), nullable=False),
     ]
 )
-REJECTS_SCHEMA = pa.schema([pa.field(name, pa.string(), nullable=False) for name in ("id", "reason", "detail")])
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Summary:
     counts: Counter[tuple[str, str]]  # (language, split) -> utterances
     duration_s: float  # of the utterances whose duration is known
     n_unknown: int  # utterances whose duration is not
-    rejects: Counter[str]  # reason -> rows
+    rejects: dict[str, int]  # reason -> rows, commonest first
     shared_texts: int  # texts in more than one split
     shared_speakers: int
 
@@ -54,8 +55,8 @@ class Summary:
         for language in sorted({language for language, _ in self.counts}):
             lines += [f"  {language:<10}" + "".join(f"{self.counts[language, split]:>12,}" for split in SPLITS)]
         if self.rejects:
-            reasons = ", ".join(f"{reason} {n:,}" for reason, n in self.rejects.most_common())
-            lines += [f"{self.rejects.total():,} rows rejected: {reasons}"]
+            reasons = ", ".join(f"{n:,} {reason}" for reason, n in self.rejects.items())
+            lines += [f"{sum(self.rejects.values()):,} rows rejected: {reasons}"]
         if self.shared_texts or self.shared_speakers:
             lines += [f"in more than one split: {self.shared_texts:,} texts, {self.shared_speakers:,} speakers"]
         return "\n".join(lines)
@@ -73,26 +74,26 @@ def write(items: Iterable[Utterance | Rejected], folder: Path, data: params.Data
     Raises `UserError` if nothing is left, or nothing for one of the splits.
     """
     utterances, rejects = _sift(items)
-    folder.mkdir(parents=True, exist_ok=True)
-    _write_table(folder / "rejects.parquet", REJECTS_SCHEMA, rejects)
+    write_rejects(folder, rejects)
     if not utterances:
         raise UserError(_why_empty(rejects, data))
     utterances = cut(utterances, data.split, data.seed)
     _check_splits(utterances, data)
-    _write_table(folder / "manifest.parquet", SCHEMA, utterances)
+    columns = {name: [getattr(row, name) for row in utterances] for name in SCHEMA.names}
+    pq.write_table(pa.table(columns, SCHEMA), folder / MANIFEST, compression="zstd")
     known_s = [row.duration_s for row in utterances if row.duration_s is not None]
     return Summary(
         Counter((row.language, str(row.split)) for row in utterances),
         sum(known_s),
         len(utterances) - len(known_s),
-        Counter(row.reason for row in rejects),
+        count_reasons(rejects),
         *leaks(utterances),
     )
 
 
 def read(folder: Path) -> Iterator[Utterance]:
     """The utterances of a manifest, in its order, in the memory of a batch."""
-    with pq.ParquetFile(folder / "manifest.parquet") as file:
+    with pq.ParquetFile(folder / MANIFEST) as file:
         for batch in file.iter_batches():
             for row in batch.to_pylist():
                 yield Utterance(**row)
@@ -100,11 +101,7 @@ def read(folder: Path) -> Iterator[Utterance]:
 
 def read_table(folder: Path) -> pa.Table:
     """The manifest's columns, as `SCHEMA` names them."""
-    return pq.read_table(folder / "manifest.parquet")
-
-
-def read_rejects(folder: Path) -> list[Rejected]:
-    return [Rejected(**row) for row in pq.read_table(folder / "rejects.parquet").to_pylist()]
+    return pq.read_table(folder / MANIFEST)
 
 
 def _sift(items: Iterable[Utterance | Rejected]) -> tuple[list[Utterance], list[Rejected]]:
@@ -155,7 +152,7 @@ def _why_empty(rejects: list[Rejected], data: params.Data) -> str:
     first = {row.reason: row for row in reversed(rejects)}
     reasons = [
         f"{reason} ({n:,}, such as {first[reason].id!r}: {first[reason].detail})"
-        for reason, n in Counter(row.reason for row in rejects).most_common(3)
+        for reason, n in list(count_reasons(rejects).items())[:3]
     ]
     return f"all {len(rejects):,} rows of data.source {data.source} were rejected: {'; '.join(reasons)}"
 
@@ -172,8 +169,3 @@ def _check_splits(utterances: list[Utterance], data: params.Data) -> None:
     for split in SPLITS:
         if split not in present:
             raise UserError(f"none of the {len(utterances):,} utterances is in the {split} split; {remedies[split]}")
-
-
-def _write_table(path: Path, schema: pa.Schema, rows: list[Utterance] | list[Rejected]) -> None:
-    columns = {name: [getattr(row, name) for row in rows] for name in schema.names}
-    pq.write_table(pa.table(columns, schema), path, compression="zstd")

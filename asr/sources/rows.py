@@ -1,0 +1,179 @@
+"""A table file (CSV, TSV, JSONL or Parquet) -> its rows, under our names for the columns.
+
+Bytes that are not UTF-8 become lone surrogates (Python's `surrogateescape`), which the manifest rejects row by row.
+"""
+
+import codecs
+import difflib
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from asr import params
+from asr.errors import UserError
+from asr.utterances import Rejected
+
+REQUIRED = ("audio", "text")
+COLUMNS = (*REQUIRED, "id", "language", "speaker", "split", "start_s", "end_s")
+
+# What other corpora call them, for the hint in the error alone.
+_ELSEWHERE = {
+    "audio": ("path", "file", "file_name", "filename", "audio_filepath", "audio_path", "wav", "clip"),
+    "text": ("sentence", "transcript", "transcription", "transcripts", "normalized_text", "utterance", "label"),
+}
+
+Row: TypeAlias = dict[str, str | None]  # our names -> values as text; None where the cell is empty
+Raw: TypeAlias = dict[str, Any] | Rejected  # a row as it was read
+Chooser: TypeAlias = Callable[[list[str]], dict[str, str]]  # the columns that are there -> our names: theirs
+
+
+def read_rows(table: params.Table) -> Iterator[Row | Rejected]:
+    """The rows of a table, in its order; those that cannot be read are rejected.
+
+    Raises `UserError` if there is no such file, its kind is unknown, it is damaged as a whole, or a column is missing.
+    """
+    path = Path(table.path or "")
+    if not path.is_file():
+        raise UserError(f"data.table.path: there is no file {table.path}; give the path of the table from this folder")
+    reader = _READERS.get(path.suffix.casefold())
+    if reader is None:
+        raise UserError(
+            f"data.table.path: {table.path} is of no known kind; its name must end in one of {' '.join(_READERS)}"
+        )
+    try:
+        for number, raw in enumerate(reader(path, partial(_choose, path, table.columns)), 1):
+            yield raw if isinstance(raw, Rejected) else _plain_row(raw, number)
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        hint = "; is a quote never closed?" if "straddling" in str(error) else ""
+        raise UserError(f"data.table.path: {table.path} cannot be read: {' '.join(str(error).split())}{hint}") from None
+
+
+def _choose(path: Path, columns: dict[str, str], present: list[str]) -> dict[str, str]:
+    """Our names -> theirs, for the columns that are there. Raises `UserError` for one that must be and is not."""
+    for ours in columns.keys() - set(COLUMNS):
+        raise UserError(f"data.table.columns: {ours}: unknown; a table's columns are {' '.join(COLUMNS)}")
+    chosen = {}
+    for ours in COLUMNS:
+        theirs = columns.get(ours, ours)
+        if theirs in present:
+            chosen[ours] = theirs
+        elif ours in REQUIRED or ours in columns:
+            known = [name for name in _ELSEWHERE.get(ours, ()) if name in present]
+            near = [*difflib.get_close_matches(theirs, present, n=1), *known, "its name there"][0]
+            raise UserError(
+                f"data.table.path: {path} has no column {theirs!r}, but {', '.join(map(repr, present))}; "
+                f"set data.table.columns: {{{ours}: {near}}}"
+            )
+    return chosen
+
+
+def _plain_row(raw: dict[str, Any], number: int) -> Row | Rejected:
+    for ours, value in raw.items():
+        if not isinstance(value, str | bytes | int | float | None):
+            return Rejected(f"row {number}", "bad row", f"{ours} is of type {type(value).__name__}")
+    return {ours: _plain(value) for ours, value in raw.items()}
+
+
+def _plain(value: str | bytes | float | None) -> str | None:
+    if isinstance(value, bytes):
+        value = value.decode(errors="surrogateescape")
+    if isinstance(value, float):
+        if math.isnan(value):  # pandas' empty cell
+            return None
+        value = int(value) if value.is_integer() else value  # and its integers, in a column with empty cells
+    return None if value is None or value == "" else str(value)
+
+
+def _comma_separated(path: Path, choose: Chooser) -> Iterator[Raw]:
+    return _delimited(path, choose, newlines_in_values=True)
+
+
+def _tab_separated(path: Path, choose: Chooser) -> Iterator[Raw]:
+    """Without quoting, as Common Voice writes it, where a quote that opens a sentence may never close."""
+    for row in _delimited(path, choose, delimiter="\t", quote_char=False):
+        yield row if isinstance(row, Rejected) else {ours: _unquoted(cell) for ours, cell in row.items()}
+
+
+def _unquoted(cell: bytes) -> bytes:
+    """The cell as meant by a writer that quotes all the same (pandas): in quotes, with the inner ones doubled."""
+    quoted = b'""' in cell[1:-1] and re.fullmatch(rb'"(?:[^"]|"")*"', cell)
+    return cell[1:-1].replace(b'""', b'"') if quoted else cell
+
+
+def _delimited(path: Path, choose: Chooser, **dialect: Any) -> Iterator[Raw]:
+    skipped: list[Rejected] = []
+
+    def skip(row: pa.csv.InvalidRow) -> str:
+        cells = f"{row.actual_columns} cells for {row.expected_columns} columns"
+        skipped.append(Rejected(f"line {row.number}", "bad row", f"{cells}: {row.text[:80]}"))
+        return "skip"
+
+    parse = pa.csv.ParseOptions(invalid_row_handler=skip, **dialect)
+    read = pa.csv.ReadOptions(use_threads=False)  # with threads, bad rows have no numbers
+    with pa.csv.open_csv(path, read, parse) as file:
+        chosen = choose(file.schema.names)
+    skipped.clear()
+    binary = dict.fromkeys(chosen.values(), pa.binary())
+    convert = pa.csv.ConvertOptions(include_columns=list(binary), column_types=binary, strings_can_be_null=False)
+    with pa.csv.open_csv(path, read, parse, convert) as file:
+        for batch in file:
+            yield from _renamed(batch, chosen)
+    yield from skipped
+
+
+def _json_lines(path: Path, choose: Chooser) -> Iterator[Raw]:
+    lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")
+    rows = [_json_object(line, number) for number, line in enumerate(lines, 1) if line.strip()]
+    names = {name: None for row in rows if not isinstance(row, Rejected) for name in row}  # in the order of the file
+    if not names:
+        yield from rows
+        return
+    chosen = choose(list(names))
+    for row in rows:
+        yield row if isinstance(row, Rejected) else {ours: row.get(theirs) for ours, theirs in chosen.items()}
+
+
+def _json_object(line: bytes, number: int) -> Raw:
+    try:
+        content = json.loads(line.decode(errors="surrogateescape"))
+    except ValueError as error:
+        return Rejected(f"line {number}", "bad row", f"not JSON: {error}")
+    return content if isinstance(content, dict) else Rejected(f"line {number}", "bad row", "not a JSON object")
+
+
+def _parquet(path: Path, choose: Chooser) -> Iterator[Raw]:
+    with pq.ParquetFile(path) as file:
+        chosen = choose(file.schema_arrow.names)
+        for batch in file.iter_batches(columns=list(chosen.values())):
+            yield from _renamed(batch, chosen)
+
+
+def _renamed(batch: pa.RecordBatch, chosen: dict[str, str]) -> Iterator[Raw]:
+    """The rows of a batch under our names, with text as bytes, which need not be UTF-8."""
+    columns = [_bytes_of_text(batch.column(theirs)).to_pylist() for theirs in chosen.values()]
+    for cells in zip(*columns, strict=True):
+        yield dict(zip(chosen, cells, strict=True))
+
+
+def _bytes_of_text(column: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return column.cast(pa.large_binary())
+    return column
+
+
+_READERS: dict[str, Callable[[Path, Chooser], Iterator[Raw]]] = {
+    ".csv": _comma_separated,
+    ".tsv": _tab_separated,
+    ".jsonl": _json_lines,
+    ".parquet": _parquet,
+}
