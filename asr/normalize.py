@@ -1,14 +1,15 @@
 """Text and its language -> the text whose words are compared for the normalised WER, in any script.
 
-Whisper's basic normaliser replaces combining marks by spaces, which breaks Hindi, Thai or Malayalam words apart and
-flatters their WER; here letters, digits and marks (Unicode L, N, Mn, Mc) stay and everything else goes.
+Whisper's basic normaliser replaces combining marks by spaces, which breaks Hindi, Thai or Malayalam words
+apart and flatters their WER; here letters, digits and marks (Unicode L, N, Mn, Mc) stay and everything else
+goes.
 """
 
 import functools
 import unicodedata
 from collections.abc import Callable
 
-# Scripts that put no space between words: a word error rate would count a sentence as one word. Korean has spaces.
+# Written without spaces, so that a word error rate would count a sentence as one word. Korean has spaces.
 WITHOUT_SPACES = frozenset({"bo", "dz", "ja", "km", "lo", "my", "th", "wuu", "yue", "zh"})
 
 # What is typed for an apostrophe, among them U+02BC, a letter in Ukrainian, and U+05F3 of Hebrew.
@@ -22,12 +23,12 @@ def written_without_spaces(language: str) -> bool:
 
 
 def normalize(text: str, language: str) -> str:
-    """`text` in lower case, its words joined by single spaces, without punctuation, symbols or zero-width characters.
+    """`text` in lower case with single spaces, without punctuation, symbols or zero-width characters.
 
-    Apostrophes go without a trace ("it's" = "its", "l’eau" = "leau"). Idempotent but for English, which passes through
-    Whisper's own normaliser (contractions, numbers, titles) as published results do. That is used with an empty table
-    of spellings, because the table comes with some checkpoints only, and a WER must not depend on which one is
-    there: "colour" and "color" are two words.
+    Apostrophes go without a trace ("l’eau" = "leau"). Idempotent but for English, which passes through
+    Whisper's own normaliser (contractions, numbers, titles) as published results do. That is used with an
+    empty table of spellings, because the table comes with some checkpoints only, and a WER must not depend on
+    which one is there: "colour" and "color" are two words.
     """
     if language.lower() == "en":
         return _english()(unicodedata.normalize("NFKC", text.translate(_APOSTROPHES))).strip()

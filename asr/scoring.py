@@ -1,7 +1,8 @@
-"""References and what was heard, utterance by utterance -> word and character error rates with their uncertainty.
+"""References and what was heard -> word and character error rates and their uncertainty.
 
-jiwer aligns each utterance once; all else is sums over its counts, micro-averaged (errors over reference words), so
-that a bootstrap of a thousand samples is one matrix product. `N` utterances, `U` resampled units, `S` samples.
+jiwer aligns each utterance once; all else is sums over its counts, micro-averaged (errors over reference
+words), so that a bootstrap of a thousand samples is one matrix product. `N` utterances, `U` resampled units,
+`S` samples.
 """
 
 from collections.abc import Sequence
@@ -33,8 +34,8 @@ _INTERVALS = {
 class Prediction:
     """An utterance of the test split: the corpus' text, and what three decodings made of it, all as written.
 
-    `hypothesis` is the tuned model's at its window, `hypothesis_30s` the same model's at 30 s, `baseline` the base
-    checkpoint's at 30 s.
+    `hypothesis` is the tuned model's at its window, `hypothesis_30s` the same model's at 30 s, `baseline` the
+    base checkpoint's at 30 s.
     """
 
     id: str
@@ -47,13 +48,14 @@ class Prediction:
 
 
 def metrics(predictions: Sequence[Prediction], bootstrap_samples: int, seed: int) -> Scores:
-    """The content of metrics.json: ratios, not percent; None where there is no word to be wrong about, never NaN.
+    """The content of metrics.json: ratios, not percent; None where there are no words, never NaN.
 
-    Overall and for each language: the scores after training, `window_30s` (the same model at 30 s), `baseline`, and
-    95 % percentile intervals; those of differences are paired, both models on the same resamples, so an interval
-    below zero says that training helped. `interval_unit` tells what was resampled: speakers, or utterances where
-    fewer than `MIN_SPEAKERS` speakers are known. References without a word after normalisation are counted in
-    `n_empty_normalized` and left out of `wer_normalized`. Raises `UserError` if there is nothing to score.
+    Overall and for each language: the scores after training, `window_30s` (the same model at 30 s),
+    `baseline`, and 95 % percentile intervals; those of differences are paired, both models on the same
+    resamples, so an interval below zero says that training helped. `interval_unit` tells what was resampled:
+    speakers, or utterances where fewer than `MIN_SPEAKERS` speakers are known. References without a word
+    after normalisation are counted in `n_empty_normalized` and left out of `wer_normalized`. Raises
+    `UserError` if there is nothing to score.
     """
     if not predictions:
         raise UserError(
@@ -137,7 +139,7 @@ def _ratios(sums: Counts) -> npt.NDArray[np.float64]:
 
 
 def _units(speakers: Sequence[str | None]) -> tuple[npt.NDArray[np.intp], str]:
-    """The unit, 0..U-1, that each utterance is resampled with, and its name. An unknown speaker is one of his own."""
+    """The unit, 0..U-1, that each utterance is resampled with, and its name; unknown speakers are not shared."""
     if len({speaker for speaker in speakers if speaker is not None}) < MIN_SPEAKERS:
         return np.arange(len(speakers)), "utterance"
     names = [("speaker", speaker) if speaker is not None else ("row", str(row)) for row, speaker in enumerate(speakers)]
@@ -146,9 +148,13 @@ def _units(speakers: Sequence[str | None]) -> tuple[npt.NDArray[np.intp], str]:
 
 
 def _intervals(
-    after: dict[str, Counts], before: dict[str, Counts], units: npt.NDArray[np.intp], n_samples: int, seed: int
+    after: dict[str, Counts],
+    before: dict[str, Counts],
+    units: npt.NDArray[np.intp],
+    n_samples: int,
+    seed: int,
 ) -> Scores:
-    """95 % percentile intervals of each score after training, and of after minus before, on the same resamples."""
+    """95 % percentile intervals of each score after training, and of after minus before, paired."""
     columns = [side[name] for name in _INTERVALS for side in (after, before)]
     per_utterance = np.concatenate(columns, axis=1)  # (N, 4 * 6)
     per_unit = np.zeros((units.max() + 1, per_utterance.shape[1]))

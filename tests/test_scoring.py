@@ -19,7 +19,7 @@ WORDS = ["casa", "perro", "¡Hola!", "mundo", "rojo", "verde", "azul", "el", "la
 
 
 def predictions(n: int, n_speakers: int | None = None, seed: int = 0, wrong: float = 0.1) -> list[Prediction]:
-    """`n` utterances in es and hi; a word goes wrong with the probability `wrong`, before training with 0.5."""
+    """`n` utterances in es and hi; a word goes wrong with the probability `wrong`, before training 0.5."""
     draw = random.Random(seed)
 
     def heard(text: str, share: float) -> str:
