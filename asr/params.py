@@ -8,8 +8,9 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from asr.errors import UserError
 
@@ -135,18 +136,27 @@ class Params(Section):
 def load(path: str | Path = "params.yaml") -> Params:
     """The checked params. Raises `UserError` with a line for each thing that is wrong in the file."""
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run this in the project's own folder") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8: {error}") from None
+    return check(parse(text, path))
+
+
+def parse(text: str, path: str | Path) -> dict[str, Any]:
+    """YAML 1.2, as DVC reads it (1e-5 is a number), as nested dicts. `path` is what an error names."""
+    try:
+        content = YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
-    return check(content if content is not None else {})
-
-
-def check(content: Any) -> Params:
-    """`content` (nested dicts) as `Params`; raises `UserError` that names each offending param."""
     if not isinstance(content, dict):
-        raise UserError(f"params.yaml must be a mapping of sections, not {content!r}")
+        raise UserError(f"{path} must be a mapping of sections, not {content!r}")
+    return content
+
+
+def check(content: dict[str, Any]) -> Params:
+    """`content` (nested dicts) as `Params`; raises `UserError` that names each offending param."""
     try:
         return Params.model_validate(content)
     except ValidationError as error:
@@ -169,8 +179,6 @@ def _explain(problem: Any) -> str:
         valid = problem["ctx"]["expected"]
         near = difflib.get_close_matches(str(value), valid.replace("'", "").replace(" or ", ", ").split(", "), n=1)
         return f"{name}: {value!r} is not one of {valid}" + (f"; did you mean {near[0]}?" if near else "")
-    if problem["type"] == "float_type" and isinstance(value, str):
-        return f"{name}: {value!r} is text, not a number; YAML 1.1 wants a dot in an exponent, as in 1.0e-5"
     return f"{name}: {value!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from asr.manifest import SCHEMA
 from asr.utterances import SPLITS, Utterance
 
 SEED = "whisper"  # of the order; a constant, so that an added row moves few others
@@ -61,27 +62,12 @@ def _cut(recordings: list[list[Utterance]], shard_bytes: float) -> list[list[Utt
     return [group for group in groups if group]
 
 
-_SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("audio", pa.string()),
-        ("text", pa.string()),
-        ("language", pa.string()),
-        ("split", pa.string()),
-        ("speaker", pa.string()),
-        ("start_s", pa.float64()),
-        ("duration_s", pa.float64()),
-        ("source_bytes", pa.int64()),
-    ]
-)
-
-
 def write_plan(path: Path, shards: dict[str, list[Utterance]]) -> list[PlannedShard]:
     """A row group a shard, so that a worker reads just its own."""
-    with pq.ParquetWriter(path, _SCHEMA, compression="zstd") as writer:
+    with pq.ParquetWriter(path, SCHEMA, compression="zstd") as writer:
         for rows in shards.values():
-            columns = {name: [getattr(row, name) for row in rows] for name in _SCHEMA.names}
-            writer.write_table(pa.table(columns, _SCHEMA), row_group_size=len(rows))
+            columns = {name: [getattr(row, name) for row in rows] for name in SCHEMA.names}
+            writer.write_table(pa.table(columns, SCHEMA), row_group_size=len(rows))
     return [PlannedShard(name, row_group) for row_group, name in enumerate(shards)]
 
 

@@ -21,7 +21,7 @@ from asr.params import Params
 from asr.plan import PlannedShard, shards_of, write_plan
 from asr.progress import say
 from asr.rejects import commonest, read_rejects, write_rejects
-from asr.shards import FEATURES_VERSION, Index, sha256_of, write_index
+from asr.shards import FEATURES_VERSION, Index, ShardEntry, sha256_of, write_index
 from asr.tokens import Labeller
 from asr.utterances import SPLITS, Rejected, Seconds, Utterance
 from pipelines.shard_job import Job, Receipt, receipt_path, write_shards
@@ -58,8 +58,9 @@ def preprocess(corpus: Corpus, base: Path, features: Path, work: Path, params: P
     rejected = [row for receipt in receipts for row in receipt.rejected]
     _check(utterances, receipts, rejected)
     rejected += read_rejects(corpus.manifest)
-    splits = {split: [r.entry for r in receipts if r.entry and r.entry.name.startswith(split)] for split in SPLITS}
-    index = Index(fingerprint, labeller.front_end.n_mels, params.features.codec, splits, rejected=len(rejected))
+    index = Index(
+        fingerprint, labeller.front_end.n_mels, params.features.codec, _by_split(receipts), rejected=len(rejected)
+    )
     _publish(folder, features, index, rejected)
     shutil.rmtree(work)
     _say_summary(index, rejected, sum(r.audio_s for r in receipts), time.monotonic() - started)
@@ -77,6 +78,14 @@ def fingerprint_of(manifest_folder: Path, base: Path, params: Params) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def _by_split(receipts: list[Receipt]) -> dict[str, list[ShardEntry]]:
+    splits: dict[str, list[ShardEntry]] = {split: [] for split in SPLITS}
+    for receipt in receipts:
+        if receipt.entry:
+            splits[receipt.entry.name.split("/")[0]].append(receipt.entry)
+    return splits
+
+
 def _check(utterances: list[Utterance], receipts: list[Receipt], rejected: list[Rejected]) -> None:
     """Every planned row is in a shard or among the rejects, and each split that had rows still has some."""
     rows = sum(receipt.entry.rows for receipt in receipts if receipt.entry)
@@ -84,10 +93,9 @@ def _check(utterances: list[Utterance], receipts: list[Receipt], rejected: list[
         raise RuntimeError(f"{len(utterances)} rows were planned, but {rows} + {len(rejected)} rejected came out")
     if not rows:
         raise UserError(f"all {len(utterances)} rows were rejected: {commonest(rejected)}; see data.table and audio")
-    whole = {receipt.entry.name.split("/")[0] for receipt in receipts if receipt.entry}
-    for split in SPLITS:
-        if split not in whole and any(utterance.split == split for utterance in utterances):
-            ids = {utterance.id for utterance in utterances if utterance.split == split}
+    for split, entries in _by_split(receipts).items():
+        ids = {utterance.id for utterance in utterances if utterance.split == split}
+        if ids and not entries:
             reasons = commonest([row for row in rejected if row.id in ids])
             raise UserError(f"all {len(ids)} rows of the {split} split were rejected: {reasons}")
 

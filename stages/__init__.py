@@ -1,19 +1,27 @@
 """The stages of dvc.yaml, a small file each: read params, call the library, write outputs."""
 
 import ctypes
+import json
+import resource
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from asr.errors import UserError
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+COSTS = Path("data/costs.jsonl")  # what each stage took; nothing depends on it
 
 
 def stage(main: Callable[..., None]) -> None:
-    """Runs a stage with the paths that dvc.yaml hands it. What a user can mend ends in one line a problem, exit code 1."""
+    """Runs a stage with the paths that dvc.yaml hands it.
+
+    What a user can mend ends in one line a problem and exit code 1. A stage that ends well leaves what it took.
+    """
     _end_with_parent()
+    started = time.monotonic()
     try:
         main(*map(Path, sys.argv[1:]))
     except UserError as error:
@@ -21,9 +29,23 @@ def stage(main: Callable[..., None]) -> None:
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except OSError as error:
-        if error.filename is None and error.errno is None:
+        if error.errno is None:
             raise
         sys.exit(f"error: {error.filename or 'input/output'}: {error.strerror}")
+    _note_costs(Path(sys.argv[0]).stem, time.monotonic() - started)
+
+
+def _note_costs(name: str, wall_s: float) -> None:
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    costs = {
+        "stage": name,
+        "ended": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "wall_s": round(wall_s, 2),
+        "cpu_s": round(sum(part.ru_utime + part.ru_stime for part in usage), 2),
+        "peak_mb": round(max(part.ru_maxrss for part in usage) / 1024),  # of the largest process
+    }
+    with COSTS.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(costs) + "\n")
 
 
 def _end_with_parent() -> None:

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
+import soxr
 from numpy.typing import NDArray
 
 from asr.features import RATE_HZ, log_mel
@@ -55,3 +57,9 @@ def write_features(
     index = Index(fingerprint="0" * 16, n_mels=80, codec=codec, splits=entries)
     write_index(folder, index)
     return index
+
+
+def decoded(path: str | Path) -> NDArray[np.float32]:
+    """Mono samples of an audio file at 16 kHz, as any user would read them: soundfile, then soxr HQ."""
+    samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+    return soxr.resample(samples.mean(axis=1), rate_hz, RATE_HZ)

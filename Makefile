@@ -1,0 +1,55 @@
+# The two commands are `make repro` and `make test`; the others are conveniences. `make help` lists all.
+SHELL := /bin/bash
+.DEFAULT_GOAL := install
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+UV := 0.13.9
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+# glibc gives large freed blocks back to the system at once, and training asks for them again: 10-15 % of its time.
+export MALLOC_TRIM_THRESHOLD_ ?= 10000000000
+export MALLOC_MMAP_THRESHOLD_ ?= 10000000000
+
+.PHONY: install repro test test-all check bench ui lock clean help
+
+install: $(VENV)/installed  ## make .venv and install every locked version into it
+
+# torch comes through pip, whose configuration says which build this machine gets; uv installs the rest, faster.
+$(VENV)/installed: pyproject.toml requirements.lock
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; install Python 3.11, or: make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (the first time about 2 GB on disk)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock uv==$(UV) torch
+	@$(BIN)/uv pip install --quiet --constraint requirements.lock --editable '.[beam,train,flow,dev]'
+	@touch $@
+
+repro: install  ## run whatever is out of date; RECIPE=name merges recipes/name.yaml into params.yaml first
+ifdef RECIPE
+	@python -m asr.recipes $(RECIPE)
+endif
+	@dvc repro
+
+test: install  ## the proof that it works: style, types, unit tests and a flow from audio to report
+	@ruff check .
+	@ruff format --check .
+	@mypy
+	@pytest -n 2 --dist loadgroup -m "not slow"
+
+test-all: install  ## the same with the slow tests
+	@pytest -n 2 --dist loadgroup
+
+bench: install  ## the measurements that the docs quote
+	@for file in benchmarks/[a-z]*.py; do python $$file; done
+
+ui: install  ## MLflow's pages on this machine
+	@python -m asr.tracking ui
+
+lock:  ## resolve requirements.lock anew
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 --no-annotate --upgrade --output-file requirements.lock
+
+clean:  ## remove .venv and all that was generated, but not DVC's cache or the experiments
+	rm -rf $(VENV) data/base data/corpus data/listing.json data/manifest data/features data/model data/baseline data/report data/run.json data/work
+
+help:
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
