@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from transformers import (
@@ -44,6 +44,7 @@ def fetch(model: Model, folder: Path) -> None:
     """
     logging.disable_progress_bar()  # of weights that take a second; a download keeps its own
     network, processor = _made(model)
+    generation: Any = network.generation_config
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     save(network, processor, partial)
@@ -52,7 +53,7 @@ def fetch(model: Model, folder: Path) -> None:
         print(f"{model.checkpoint}: tokenizer.json lacks {n_missing} of its merges, which are put back")
     front_end = {
         "max_labels": network.config.max_target_positions,
-        "multilingual": bool(network.generation_config.is_multilingual),
+        "multilingual": bool(generation.is_multilingual),
         "n_mels": network.config.num_mel_bins,
     }
     (partial / "front_end.json").write_text(json.dumps(front_end, indent=2, sort_keys=True) + "\n", encoding="utf-8")
@@ -62,7 +63,7 @@ def fetch(model: Model, folder: Path) -> None:
     partial.rename(folder)
 
 
-def load_model(folder: Path, cls: type[WhisperT] = WhisperForConditionalGeneration) -> WhisperT:
+def load_model(folder: Path, cls: type[WhisperT] = WhisperForConditionalGeneration) -> WhisperT:  # type: ignore[assignment]
     """The model in `folder` as a `cls`, in float32, whose encoder positions do not learn.
 
     They are sinusoids, and `from_pretrained` forgets that they are frozen: weight decay would move even unused rows.
@@ -120,7 +121,7 @@ def _scratch(size: Scratch) -> tuple[WhisperForConditionalGeneration, WhisperPro
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(size.seed)
         network = WhisperForConditionalGeneration(config)
-    never_first = [SPACE_ID, config.eos_token_id]
+    never_first = [SPACE_ID, conversion.token_id(tokenizer, tokenizer_files.END_OF_TEXT)]
     network.generation_config = conversion.generation_config(tokenizer, NON_SPEECH_TOKENS_MULTI, never_first)
     return network.eval(), WhisperProcessor(WhisperFeatureExtractor(feature_size=N_MELS_SCRATCH), tokenizer)
 
@@ -136,7 +137,7 @@ def _open(folder: Path) -> tuple[WhisperForConditionalGeneration, WhisperProcess
     """What a checkpoint directory holds, in its own dtype; raises `UserError` that names what is wrong with it."""
     _check_files(folder)
     try:
-        network, found = WhisperForConditionalGeneration.from_pretrained(
+        opened: Any = WhisperForConditionalGeneration.from_pretrained(
             folder,
             dtype="auto",
             use_safetensors=True,
@@ -149,6 +150,7 @@ def _open(folder: Path) -> tuple[WhisperForConditionalGeneration, WhisperProcess
     except Exception as error:  # transformers, safetensors and tokenizers each have their own
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"{folder}: no Whisper checkpoint that can be read ({reason})") from None
+    network, found = opened
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if found[kind]:
             raise UserError(f"{folder}: the weights do not fit config.json: {kind} {sorted(map(str, found[kind]))[:3]}")
@@ -185,7 +187,7 @@ def _check_ids(
     extractor: WhisperFeatureExtractor,
 ) -> None:
     """Raises `UserError` if tokenizer, feature extractor and configs belong to different models."""
-    generation = network.generation_config
+    generation: Any = network.generation_config
     if not hasattr(generation, "is_multilingual"):
         generation.is_multilingual = conversion.is_multilingual(tokenizer)
     pairs = [
@@ -196,8 +198,8 @@ def _check_ids(
     if generation.is_multilingual:
         pairs.append(("task_to_id", getattr(generation, "task_to_id", {}).get("transcribe"), "<|transcribe|>"))
     for name, value, token in pairs:
-        if value is None or value != tokenizer.convert_tokens_to_ids(token):
-            theirs = tokenizer.convert_tokens_to_ids(token)
+        theirs = conversion.token_id(tokenizer, token)
+        if value != theirs:
             raise UserError(f"{folder}: {name} is {value}, but {token} is {theirs} in the tokenizer")
     if extractor.feature_size != network.config.num_mel_bins:
         raise UserError(

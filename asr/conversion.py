@@ -3,7 +3,7 @@
 import re
 import struct
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -22,8 +22,9 @@ SETTINGS = {
     "decoder/alignment_layer": -1,
 }
 # Projections that CTranslate2 stacks in linear_0, linear_1 ... of an attention block.
-SELF_ATTENTION = (("q", "k", "v"), ("out",))
-CROSS_ATTENTION = (("q",), ("k", "v"), ("out",))
+Stacked: TypeAlias = tuple[tuple[str, ...], ...]
+SELF_ATTENTION: Stacked = (("q", "k", "v"), ("out",))
+CROSS_ATTENTION: Stacked = (("q",), ("k", "v"), ("out",))
 
 
 def read(content: bytes) -> dict[str, np.ndarray]:
@@ -77,19 +78,25 @@ def model(
         raise ValueError(" ".join(str(error).split())) from None
     network.tie_weights()
     network.config.dtype = network.dtype
-    network.generation_config = generation_config(tokenizer, told["suppress_ids"], told["suppress_ids_begin"])
-    network.generation_config.alignment_heads = told["alignment_heads"]
+    generation: Any = generation_config(tokenizer, told["suppress_ids"], told["suppress_ids_begin"])
+    generation.alignment_heads = told["alignment_heads"]
+    network.generation_config = generation
     return network.eval()
 
 
-def special_ids(tokenizer: WhisperTokenizer) -> dict[str, int]:
+def token_id(tokenizer: WhisperTokenizer, token: str) -> int:
+    """The id of one token; an unknown one has that of <|endoftext|>."""
+    return cast(int, tokenizer.convert_tokens_to_ids(token))
+
+
+def special_ids(tokenizer: WhisperTokenizer) -> dict[str, Any]:
     """The ids that both of a model's configs need, named as there."""
-    end_of_text = tokenizer.convert_tokens_to_ids("<|endoftext|>")
+    end_of_text = token_id(tokenizer, "<|endoftext|>")
     return {
         "bos_token_id": end_of_text,
         "eos_token_id": end_of_text,
         "pad_token_id": end_of_text,
-        "decoder_start_token_id": tokenizer.convert_tokens_to_ids("<|startoftranscript|>"),
+        "decoder_start_token_id": token_id(tokenizer, "<|startoftranscript|>"),
     }
 
 
@@ -98,31 +105,27 @@ def generation_config(tokenizer: WhisperTokenizer, suppress: list[int], suppress
 
     `suppress` are the token ids that are never generated, `suppress_first` those that are not generated first.
     """
-
-    def token_id(token: str) -> int:
-        return tokenizer.convert_tokens_to_ids(token)
-
-    config = GenerationConfig(
+    config: Any = GenerationConfig(
         **special_ids(tokenizer),
         suppress_tokens=suppress,
         begin_suppress_tokens=suppress_first,
         max_length=448,
         max_initial_timestamp_index=50,  # steps of 0.02 s: the first words begin within a second
-        no_timestamps_token_id=token_id("<|notimestamps|>"),
-        prev_sot_token_id=token_id("<|startofprev|>"),
+        no_timestamps_token_id=token_id(tokenizer, "<|notimestamps|>"),
+        prev_sot_token_id=token_id(tokenizer, "<|startofprev|>"),
         return_timestamps=False,
         is_multilingual=is_multilingual(tokenizer),
     )
     if config.is_multilingual:
         languages = [t for t in tokenizer.get_added_vocab() if re.fullmatch(r"<\|[a-z]{2,3}\|>", t)]
-        config.lang_to_id = {token: token_id(token) for token in sorted(languages, key=token_id)}
-        config.task_to_id = {task: token_id(f"<|{task}|>") for task in ("transcribe", "translate")}
+        config.lang_to_id = {token: token_id(tokenizer, token) for token in languages}
+        config.task_to_id = {task: token_id(tokenizer, f"<|{task}|>") for task in ("transcribe", "translate")}
     return config
 
 
 def is_multilingual(tokenizer: WhisperTokenizer) -> bool:
     """OpenAI's English-only checkpoints have GPT-2's vocabulary, which is one token smaller and ends at 50256."""
-    return tokenizer.convert_tokens_to_ids("<|endoftext|>") > 50256
+    return token_id(tokenizer, "<|endoftext|>") > 50256
 
 
 def _config(left: dict[str, np.ndarray], tokenizer: WhisperTokenizer) -> WhisperConfig:
@@ -185,14 +188,14 @@ def _state_dict(left: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
     for convolution in ("conv1", "conv2"):
         for kind in ("weight", "bias"):
             move(f"encoder/{convolution}/{kind}", f"model.encoder.{convolution}.{kind}")
+    if not np.shares_memory(left["decoder/projection/weight"], left["decoder/embeddings/weight"]):
+        raise ValueError("decoder/projection/weight is not tied to the embeddings, as in every Whisper")
     move("decoder/embeddings/weight", "model.decoder.embed_tokens.weight")
     move("decoder/projection/weight", "proj_out.weight")
     return {name: torch.from_numpy(array.copy()) for name, array in state.items()}
 
 
-def _attention(
-    left: dict[str, np.ndarray], source: str, target: str, stacked: tuple[tuple[str, ...], ...]
-) -> dict[str, np.ndarray]:
+def _attention(left: dict[str, np.ndarray], source: str, target: str, stacked: Stacked) -> dict[str, np.ndarray]:
     """The projections of an attention block, unstacked. Whisper's keys have no bias, so theirs must be zero."""
     state = {}
     for i, names in enumerate(stacked):
