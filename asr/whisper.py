@@ -17,7 +17,7 @@ from asr.features import FRAMES_PER_SECOND, MAX_FRAMES
 
 MAX_WINDOW_S = MAX_FRAMES // FRAMES_PER_SECOND
 WINDOW_STEP_S = 5
-EDGE_FRAMES = 2  # a trimmed clip carries ceil(n_samples / 160) frames, and two that the transform smears over its end
+EDGE_FRAMES = 2  # of a trimmed clip: past its ceil(n_samples / 160) own frames, where the transform smears its end
 FRAMES_PER_POSITION = 2  # the stride of the encoder's second convolution
 
 
@@ -43,18 +43,20 @@ class WindowedWhisper(WhisperForConditionalGeneration):
     config that was saved with a shortened encoder does not load. Not for use from several threads at once.
     """
 
-    accepts_loss_kwargs = False  # Trainer would conclude from **kwargs that the model scales its own loss; it does not
+    # Trainer would conclude from forward's **kwargs that the model scales its own loss, which it does not.
+    accepts_loss_kwargs = False
 
     # `wraps` keeps the signature, which `generate` inspects to learn what the model takes.
     @functools.wraps(WhisperForConditionalGeneration.forward)
-    def forward(self, input_features: torch.Tensor | None = None, *args: Any, **kwargs: Any) -> Any:
+    def forward(  # type: ignore[override]
+        self, input_features: torch.Tensor | None = None, *args: Any, **kwargs: Any
+    ) -> Any:
         with self.window_of(input_features):
             return super().forward(input_features, *args, **kwargs)
 
-    @functools.wraps(WhisperForConditionalGeneration.generate)
-    def generate(self, input_features: torch.Tensor | None = None, *args: Any, **kwargs: Any) -> Any:
+    def generate(self, input_features: torch.Tensor | None = None, **kwargs: Any) -> Any:  # type: ignore[override]
         with self.window_of(input_features):
-            return super().generate(input_features, *args, **kwargs)
+            return super().generate(input_features, **kwargs)
 
     @contextmanager
     def window_of(self, input_features: torch.Tensor | None) -> Iterator[None]:

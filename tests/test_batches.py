@@ -1,0 +1,134 @@
+"""From shards to tensors: the right rows in the right order, read once, padded as Whisper expects."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import WhisperFeatureExtractor
+
+from asr.batches import EpochBatches, EpochLoader, collate
+from asr.epochs import Layout
+from asr.features import log_mel
+from tests.builders import example, speech_like, write_features
+
+PAD = 50257
+
+
+def duration_s(n: int) -> float:
+    return [0.2, 0.5, 10.0, 12.0][n % 4] if n % 10 in (1, 2, 3) else 0.3
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """150 rows in three shards, of two encoder windows and 6 to 15 labels."""
+    folder = tmp_path_factory.mktemp("features")
+    rows = [example(f"clip-{n:03d}", duration_s(n), [50258, *range(n % 10 + 4), PAD]) for n in range(150)]
+    write_features(folder, {"train": rows, "validation": rows[:5]}, rows_per_shard=60)
+    return folder
+
+
+def dataset(features: Path, **options) -> EpochBatches:
+    return EpochBatches(
+        features, "train", **{"batch_size": 8, "window_s": 10, "pad_id": PAD, "seed": 3, "pool_rows": 40} | options
+    )
+
+
+def ids(batches_) -> list[list[str]]:
+    return [batch["ids"] for batch in batches_]
+
+
+def test_an_epoch_has_every_row_once_in_as_many_batches_as_announced(features):
+    read = ids(dataset(features))
+    assert sorted(name for batch in read for name in batch) == [f"clip-{n:03d}" for n in range(150)]
+    assert len(read) == len(dataset(features))
+
+
+def test_the_features_are_those_of_the_padded_extractor_cut_at_the_window(features):
+    expected = WhisperFeatureExtractor()
+    for batch in list(dataset(features))[:3]:
+        n_frames = batch["input_features"].shape[-1]
+        assert batch["input_features"].dtype == torch.float32
+        assert n_frames in (1000, 1500)
+        for name, mel in zip(batch["ids"], batch["input_features"], strict=True):
+            n = int(name[-3:])
+            samples = speech_like(duration_s(n), seed=sum(name.encode()))
+            padded = expected(samples, sampling_rate=16000, return_tensors="np").input_features[0]
+            assert np.abs(mel.numpy() - padded[:, :n_frames]).max() < 2e-3  # float16 in the shard
+
+
+def test_workers_do_not_change_the_order(features):
+    alone = ids(EpochLoader(dataset(features)))
+    assert ids(EpochLoader(dataset(features), n_workers=2)) == alone
+
+
+def test_ranks_share_the_same_global_batches(features):
+    alone = ids(dataset(features))
+    ranks = [ids(dataset(features, layout=Layout(rank, world=2))) for rank in (0, 1)]
+    assert len(ranks[0]) == len(ranks[1]) == len(alone)
+    for whole, *parts in zip(alone, *ranks, strict=True):
+        assert sorted(whole) == sorted({name for part in parts for name in part})
+
+
+def test_a_filler_is_masked_whole(features):
+    parts = [
+        list(EpochBatches(features, "validation", batch_size=8, window_s=30, pad_id=PAD, layout=Layout(r, 8)))
+        for r in range(8)
+    ]
+    assert [len(part) for part in parts] == [1] * 8
+    targets = [int((part[0]["labels"] != -100).sum()) for part in parts]
+    assert sum(targets) == int(parts[0][0]["n_targets"])
+    assert targets.count(0) == 3
+
+
+def count_rows_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Hooks the reader; the list grows by the row numbers of each block that is read."""
+    read: list[int] = []
+    original = EpochBatches._read_block_of
+
+    def counted(self, row, due):
+        rows = original(self, row, due)
+        read.extend(rows)
+        return rows
+
+    monkeypatch.setattr(EpochBatches, "_read_block_of", counted)
+    return read
+
+
+def test_a_resumed_epoch_goes_on_where_it_stopped_and_reads_nothing_twice(features, monkeypatch):
+    read = count_rows_read(monkeypatch)
+    whole = dataset(features)
+    whole.set_epoch(2)
+    expected = ids(whole)
+    assert sorted(read) == list(range(150))
+    read.clear()
+    resumed = dataset(features, start=(2, 11))
+    assert ids(resumed) == expected[11:]
+    assert len(read) == len(set(read)) == sum(map(len, expected[11:]))
+    resumed.set_epoch(3)
+    assert len(ids(resumed)) == len(resumed)
+
+
+def test_what_is_held_is_bounded_by_the_pool(tmp_path, monkeypatch):
+    rows = [example(f"clip-{n:03d}", 0.2, [50258, *range(n % 10 + 4), PAD]) for n in range(640)]
+    write_features(tmp_path, {"train": rows})
+    read = count_rows_read(monkeypatch)
+    n_yielded = most_held = 0
+    for batch in dataset(tmp_path, pool_rows=64):
+        most_held = max(most_held, len(read) - n_yielded)
+        n_yielded += len(batch["ids"])
+    assert n_yielded == 640
+    assert most_held <= 64 + 36 + 8  # a pool (row groups of 64 and 36 rows alternate), and what is carried into it
+
+
+def test_the_decoder_sees_all_but_the_last_label_and_predicts_all_but_the_first():
+    mels = [log_mel(speech_like(1.0)), log_mel(speech_like(0.5))]
+    batch = collate(mels, [[1, 2, 3, PAD, PAD], [1, 4, PAD]], 200, PAD)
+    assert batch["decoder_input_ids"].tolist() == [[1, 2, 3, PAD], [1, 4, PAD, PAD]]
+    assert batch["labels"].tolist() == [[2, 3, PAD, PAD], [4, PAD, -100, -100]]
+    assert batch["input_features"].shape == (2, 80, 200)
+
+
+def test_a_split_without_rows_is_an_empty_epoch(features):
+    empty = EpochBatches(features, "test", batch_size=8, window_s=10, pad_id=PAD, seed=1)
+    assert (len(empty), list(empty)) == (0, [])
