@@ -1,0 +1,20 @@
+"""data and the corpus -> data/manifest: utterances and rejects; data/corpus: the audio that is made or downloaded."""
+
+import shutil
+from pathlib import Path
+
+from asr import manifest, params
+from asr.sources import source
+from stages import stage
+
+
+def main(listing: Path, corpus: Path, folder: Path) -> None:
+    """`listing` is not read: DVC compares it, so that this stage runs again when the corpus changes."""
+    data = params.load().data
+    shutil.rmtree(corpus, ignore_errors=True)
+    corpus.mkdir(parents=True)
+    print(manifest.write(source(data.source).utterances(data, corpus), folder, data))
+
+
+if __name__ == "__main__":
+    stage(main)
