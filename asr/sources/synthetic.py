@@ -1,0 +1,205 @@
+"""Five grammars and sixteen eSpeak NG voices -> FLAC files and their utterances, a corpus that needs no download.
+
+No sentence is spoken twice in a language, so that none of the test split is in train, and each split has voices of its
+own. All is drawn from `data.seed`: the same params give the same bytes, however many processes speak.
+"""
+
+import os
+import random
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import yaml
+
+from asr.errors import UserError
+from asr.espeak import RATE_HZ, Speaker
+from asr.params import Data
+from asr.progress import track
+from asr.utterances import Rejected, Seconds, Split, Utterance
+
+Noise: TypeAlias = Literal["white", "pink", "hum"]
+
+# Variants of eSpeak NG; women and men in every split.
+VOICES: dict[Split, tuple[str, ...]] = {
+    "train": ("f1", "m1", "f2", "m2", "f4", "m3", "Annie", "m5", "steph", "m7", "Michael"),
+    "validation": ("linda", "m6"),
+    "test": ("f3", "m4", "f5"),
+}
+MAINS_HZ = 50.0  # of the hum
+MAX_REPEATS = 1000  # draws in a row that bring nothing new: the grammar is exhausted
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """What is said and how: all that decides the bytes of one file."""
+
+    id: str
+    language: str
+    split: Split
+    text: str
+    voice: str
+    rate_wpm: int
+    pitch: int
+    pitch_range: int
+    lead_s: Seconds
+    noise: Noise
+    snr_db: float
+    peak_dbfs: float
+    seed: int
+
+
+def utterances(data: Data, corpus: Path) -> Iterator[Utterance | Rejected]:
+    """Speaks every clip of `plan(data)` into `corpus/<language>/<id>.flac`; a `Rejected` where eSpeak NG fails."""
+    yield from synthesise(plan(data), corpus, n_processes=os.cpu_count() or 1)
+
+
+def listing(data: Data) -> Iterator[tuple[str, str]]:
+    """Nothing: all of this corpus is made here."""
+    yield from ()
+
+
+def plan(data: Data) -> list[Clip]:
+    """The clips of all languages, in the order of their ids. Raises `UserError` for fewer than a clip a split."""
+    languages = list(dict.fromkeys(data.synthetic.languages))
+    shares: dict[Split, float] = {"test": data.split.test, "validation": data.split.validation}
+    fewest = len(languages) * (1 + sum(share > 0 for share in shares.values()))
+    if data.synthetic.utterances < fewest:
+        raise UserError(
+            f"data.synthetic.utterances: {data.synthetic.utterances} is too few for every split of "
+            f"{len(languages)} languages; take {fewest} or more"
+        )
+    n_each, n_over = divmod(data.synthetic.utterances, len(languages))
+    return [
+        clip
+        for place, language in enumerate(languages)
+        for clip in _clips(language, n_each + (place < n_over), shares, data.seed)
+    ]
+
+
+def sentences(grammar: dict, n: int, rng: random.Random) -> list[str]:
+    """`n` different sentences, each template of the grammar as likely as the others.
+
+    Raises `UserError` when the grammar holds no more of them.
+    """
+    found: dict[str, None] = {}  # keeps the order, as a set does not
+    n_repeats = 0
+    while len(found) < n:
+        sentence = _expand(rng.choice(grammar["sentences"]), grammar["slots"], rng)
+        sentence = sentence[0].upper() + sentence[1:]
+        n_repeats = n_repeats + 1 if sentence in found else 0
+        if n_repeats > MAX_REPEATS:
+            raise UserError(
+                f"data.synthetic.utterances: {n} different sentences in one language are too many; "
+                f"at most about {len(found)} can be made"
+            )
+        found[sentence] = None
+    return list(found)
+
+
+def load_grammar(language: str) -> dict:
+    """`sentences`: templates with `{slots}`; `slots`: name -> alternatives, which may hold slots themselves."""
+    text = Path(__file__).with_name(f"grammar_{language}.yaml").read_text(encoding="utf-8")
+    return yaml.safe_load(text)
+
+
+def synthesise(clips: list[Clip], corpus: Path, n_processes: int) -> Iterator[Utterance | Rejected]:
+    """Writes the file of each clip, and yields its row, in the order of `clips`."""
+    for language in {clip.language for clip in clips}:
+        (corpus / language).mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        idle: SimpleQueue[Speaker] = SimpleQueue()
+        for _ in range(n_processes):
+            idle.put(stack.enter_context(Speaker()))
+
+        def row(clip: Clip) -> Utterance | Rejected:
+            speaker = idle.get()
+            try:
+                speech = speaker.speak(
+                    clip.text, f"{clip.language}+{clip.voice}", clip.rate_wpm, clip.pitch, clip.pitch_range
+                )
+            except OSError as error:
+                return Rejected(clip.id, "eSpeak NG failed", str(error))
+            finally:
+                idle.put(speaker)
+            return _write(clip, record(clip, speech), corpus)
+
+        # The speaking is done in processes, mixing and FLAC in libraries that let go of the interpreter: threads do.
+        executor = stack.enter_context(ThreadPoolExecutor(n_processes))
+        yield from track(executor.map(row, clips), "Speaking", total=len(clips))
+
+
+def record(clip: Clip, speech: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+    """int16 `(N,)` at `RATE_HZ` -> the same with `clip.lead_s` of room before it, and noise and level as declared."""
+    voice = np.concatenate([np.zeros(round(clip.lead_s * RATE_HZ)), speech.astype(np.float64)])
+    sound = noise(clip.noise, len(voice), np.random.default_rng(clip.seed))
+    ratio = 10 ** (-clip.snr_db / 20)
+    mixed = voice + sound * ratio * np.sqrt(np.mean(voice**2) / np.mean(sound**2))
+    peak = 10 ** (clip.peak_dbfs / 20) * np.iinfo(np.int16).max
+    return np.rint(mixed * peak / max(np.abs(mixed).max(), 1e-9)).astype(np.int16)
+
+
+def noise(kind: Noise, n_samples: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """`n_samples` at `RATE_HZ`, at whatever level: white, pink (power falls as 1/f), or the hum of the mains."""
+    if kind == "hum":
+        phase = 2 * np.pi * (MAINS_HZ * np.arange(n_samples) / RATE_HZ + rng.random())
+        return sum((np.sin(k * phase) / k for k in range(1, 8)), start=np.zeros(n_samples))
+    white = rng.standard_normal(n_samples)
+    if kind == "white":
+        return white
+    spectrum = np.fft.rfft(white)
+    return np.fft.irfft(spectrum / np.sqrt(np.maximum(np.arange(len(spectrum)), 1)), n_samples)
+
+
+def _clips(language: str, n: int, shares: dict[Split, float], seed: int) -> Iterator[Clip]:
+    rng = random.Random(f"{seed}/{language}")
+    n_of = {split: max(1, round(share * n)) if share else 0 for split, share in shares.items()}
+    n_of["train"] = n - sum(n_of.values())
+    splits = [split for split, count in n_of.items() for _ in range(count)]
+    rng.shuffle(splits)
+    voices = {split: cycle(rng.sample(names, len(names))) for split, names in VOICES.items()}
+    texts = sentences(load_grammar(language), n, rng)
+    for number, (split, text) in enumerate(zip(splits, texts, strict=True), start=1):
+        yield Clip(
+            id=f"{language}-{number:05}",
+            language=language,
+            split=split,
+            text=text,
+            voice=next(voices[split]),
+            rate_wpm=rng.randint(130, 190),
+            pitch=rng.randint(35, 65),
+            pitch_range=rng.randint(35, 75),
+            lead_s=rng.uniform(0.05, 0.3),
+            noise=rng.choice(get_args(Noise)),
+            snr_db=rng.uniform(10, 35),
+            peak_dbfs=rng.uniform(-15, -1),
+            seed=rng.getrandbits(63),
+        )
+
+
+def _expand(template: str, slots: dict[str, list[str]], rng: random.Random) -> str:
+    return re.sub(r"\{(\w+)\}", lambda slot: _expand(rng.choice(slots[slot[1]]), slots, rng), template)
+
+
+def _write(clip: Clip, samples: npt.NDArray[np.int16], corpus: Path) -> Utterance:
+    path = corpus / clip.language / f"{clip.id}.flac"
+    soundfile.write(path, samples, RATE_HZ, subtype="PCM_16")
+    return Utterance(
+        id=clip.id,
+        audio=str(path),
+        text=clip.text,
+        language=clip.language,
+        split=clip.split,
+        speaker=clip.voice,
+        duration_s=len(samples) / RATE_HZ,
+        source_bytes=path.stat().st_size,
+    )
