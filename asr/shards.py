@@ -187,6 +187,14 @@ def read_examples(folder: str | Path, split: str) -> Iterator[dict[str, Any]]:
                     yield {**row, "log_mel": decode_log_mel(row["log_mel"], index.n_mels, index.codec)}
 
 
+def read_columns(folder: Path, split: str, columns: list[str]) -> pa.Table:
+    """Some of the columns of a split, in the order of the shards."""
+    index = read_index(folder)
+    files = [Path(index.root) / entry.name for entry in index.splits.get(split, [])]
+    tables = [pq.read_table(file, columns=columns, partitioning=None) for file in files]
+    return pa.concat_tables(tables) if tables else pa.schema([SCHEMA.field(name) for name in columns]).empty_table()
+
+
 def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

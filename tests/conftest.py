@@ -1,6 +1,9 @@
 """What many tests share: a new small checkpoint, and real speech."""
 
+import contextlib
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +13,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from asr import params
 from asr.checkpoints import fetch
 from asr.errors import UserError
+from asr.sources import tuxpaint
+from asr.utterances import Utterance
+
+REAL_LANGUAGES = ["en", "es", "fr", "bg", "el", "ru"]
+CLIPS_OF_EACH = 35
 
 
 @pytest.fixture(scope="session")
@@ -17,4 +25,35 @@ def scratch(tmp_path_factory):
     """A base folder as fetch leaves it, of a new Whisper of two narrow layers with the real multilingual tokenizer."""
     folder = tmp_path_factory.mktemp("scratch") / "base"
     fetch(params.Model(checkpoint="scratch"), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_clips():
+    """(path, language, text) of some 200 clips of people speaking, 0.5 to 5 s long; kept in the user's cache."""
+    data = params.Data(source="tuxpaint", tuxpaint=params.Tuxpaint(languages=REAL_LANGUAGES))
+    folder = tuxpaint.cache() / "test-clips"
+    if not folder.exists():
+        with tempfile.TemporaryDirectory(dir=_made(tuxpaint.cache())) as part:
+            try:
+                utterances = list(tuxpaint.utterances(data, Path(part) / "clips"))
+            except UserError as error:
+                pytest.skip(f"NO REAL SPEECH, so features, labels and decoding stay unchecked on it: {error}")
+            for language in REAL_LANGUAGES:
+                spoken = [row for row in utterances if isinstance(row, Utterance) and row.language == language]
+                for row in spoken[:: max(1, len(spoken) // CLIPS_OF_EACH)]:
+                    Path(row.audio).with_suffix(".txt").write_text(row.text)
+            for path in (Path(part) / "clips").rglob("*.ogg"):
+                if not path.with_suffix(".txt").exists():
+                    path.unlink()
+            with contextlib.suppress(OSError):  # another test process was quicker
+                (Path(part) / "clips").rename(folder)
+    return [
+        (str(path), path.parent.name, path.with_suffix(".txt").read_text())
+        for path in sorted(folder.rglob("*.ogg"))
+    ]
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
     return folder

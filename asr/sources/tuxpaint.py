@@ -107,12 +107,12 @@ def _package() -> Path:
     return deb
 
 
-def _cache() -> Path:
+def cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whisper-fine-tuning"
 
 
 def _cached() -> Path | None:
-    debs = sorted(_cache().glob(f"{PACKAGE}_*.deb"))
+    debs = sorted(cache().glob(f"{PACKAGE}_*.deb"))
     pinned = [deb for deb in debs if _version(deb) == VERSION]
     return next(iter(pinned + debs), None)
 
@@ -128,9 +128,9 @@ def _download() -> Path:
             f"data.source tuxpaint: its recordings are the package {PACKAGE}, and here is no apt-get to fetch it, "
             "as Debian and Ubuntu have; use data.source: table with recordings of your own"
         )
-    print(f"Downloading {PACKAGE} ({SIZE_MB} MB, once; kept in {_cache()})", flush=True)
-    _cache().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=_cache()) as folder:
+    print(f"Downloading {PACKAGE} ({SIZE_MB} MB, once; kept in {cache()})", flush=True)
+    cache().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache()) as folder:
         try:
             _run(["apt-get", "download", PACKAGE], folder)
         except UserError:  # no package lists on this machine, or old ones: fetch lists of our own
@@ -142,7 +142,7 @@ def _download() -> Path:
             )  # one broken source is no matter
             _run(["apt-get", *own, "download", PACKAGE], folder)
         (deb,) = Path(folder).glob("*.deb")
-        return deb.rename(_cache() / deb.name)
+        return deb.rename(cache() / deb.name)
 
 
 def _run(command: list[str], folder: str | None = None) -> None:

@@ -1,0 +1,49 @@
+"""What models heard in a split -> files, and back together with what the corpus says."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from asr.errors import UserError
+from asr.scoring import Prediction
+from asr.shards import read_columns
+
+PREDICTIONS = "predictions.parquet"
+SYSTEMS = ("hypothesis", "hypothesis_30s", "baseline")
+COLUMNS = ("id", "language", "reference", *SYSTEMS)
+
+
+def write_hypotheses(hypotheses: Mapping[str, str], folder: Path) -> None:
+    """Utterance id -> text as one model wrote it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = pa.table({"id": list(hypotheses), "hypothesis": list(hypotheses.values())})
+    pq.write_table(table, folder / PREDICTIONS, compression="zstd")
+
+
+def read_hypotheses(folder: Path) -> dict[str, str]:
+    table = pq.read_table(folder / PREDICTIONS)
+    return dict(zip(table["id"].to_pylist(), table["hypothesis"].to_pylist(), strict=True))
+
+
+def join(features: Path, split: str, systems: Mapping[str, Mapping[str, str]]) -> list[Prediction]:
+    """The rows of a split with what each system heard: `hypothesis`, `hypothesis_30s` and `baseline`, by id.
+
+    Raises `UserError` where one of them did not hear exactly these rows.
+    """
+    rows = read_columns(features, split, ["id", "language", "speaker", "text"]).to_pylist()
+    ids = {row["id"] for row in rows}
+    for name, heard in systems.items():
+        if heard.keys() != ids:
+            raise UserError(f"{name}: predictions of other rows than the {split} split's; run `dvc repro -f baseline`")
+    return [
+        Prediction(row["id"], row["language"], row["speaker"], row["text"], **{s: systems[s][row["id"]] for s in SYSTEMS})
+        for row in rows
+    ]
+
+
+def write_predictions(predictions: Sequence[Prediction], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = {name: [getattr(row, name) for row in predictions] for name in COLUMNS}
+    pq.write_table(pa.table(columns), folder / PREDICTIONS, compression="zstd")

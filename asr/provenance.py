@@ -1,0 +1,31 @@
+"""What a result came from: the commit that is checked out, and the digests that DVC knows its inputs by."""
+
+import subprocess
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+LOCK = Path("dvc.lock")
+
+
+def git_commit() -> str | None:
+    """The commit that is checked out here, with `-dirty` where tracked files differ from it; None outside a repository."""
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip()
+
+
+def dvc_digest(out: Path) -> str | None:
+    """The digest of an out of a stage that has run, as dvc.lock has it; None where DVC does not know it."""
+    if not LOCK.exists():
+        return None
+    stages = YAML(typ="safe", pure=True).load(LOCK).get("stages") or {}
+    outs = [entry for stage in stages.values() for entry in stage.get("outs", [])]
+    return next((entry.get("md5") for entry in outs if Path(entry["path"]) == out), None)
