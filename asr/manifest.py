@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from asr import params
 from asr.errors import UserError
 from asr.rejects import count_reasons, write_rejects
-from asr.splits import cut, leaks
+from asr.splits import MIN_GROUPS, cut, leaks
 from asr.utterances import SPLITS, Rejected, Utterance
 
 MANIFEST = "manifest.parquet"
@@ -158,14 +158,15 @@ def _why_empty(rejects: list[Rejected], data: params.Data) -> str:
 
 
 def _check_splits(utterances: list[Utterance], data: params.Data) -> None:
-    """Raises `UserError` for a split that has no rows, with what would give it some."""
+    """Raises `UserError` for the splits that have no rows, with what would give them some."""
     present = {row.split for row in utterances}
-    remedies = {
-        "train": "name some train in the corpus' split column, or leave the column empty so that it is cut",
-        "validation": f"raise data.split.validation (now {data.split.validation}), or name some in the split column",
-        "test": f"name some test in the corpus' split column, or leave the column empty and let data.split.test "
-        f"(now {data.split.test}) cut it",
-    }
+    shares = {"validation": data.split.validation, "test": data.split.test}
+    problems = []
     for split in SPLITS:
+        remedy = "name some in the corpus' split column, or leave the column empty so that the splits are cut"
+        if split in shares:
+            remedy += f" (data.split.{split}, now {shares[split]}; needs at least {MIN_GROUPS} texts of a language)"
         if split not in present:
-            raise UserError(f"none of the {len(utterances):,} utterances is in the {split} split; {remedies[split]}")
+            problems.append(f"none of the {len(utterances):,} utterances is in the {split} split: {remedy}")
+    if problems:
+        raise UserError("\n".join(problems))
