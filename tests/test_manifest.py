@@ -76,7 +76,7 @@ def test_an_id_that_is_not_unicode_can_be_written_to_the_rejects(tmp_path: Path)
 
 
 def test_the_summary_says_hours_splits_reasons_and_leaks(tmp_path: Path) -> None:
-    named = [
+    named: list[Utterance | Rejected] = [
         utterance(0, text="same", split="train", speaker="a", duration_s=3600.0),
         utterance(1, text="Same.", split="test", speaker="a", duration_s=1800.0),
         utterance(2, split="validation", language="hi", duration_s=None),
