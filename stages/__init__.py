@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import logging
 import resource
 import signal
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from asr.errors import UserError
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+logging.basicConfig(level=logging.ERROR)  # before Beam is imported, which warns of every client that is not installed
 COSTS = Path("data/costs.jsonl")  # what each stage took; nothing depends on it
 
 
