@@ -2,7 +2,8 @@
 
 `Speaker` starts `python -m asr.espeak`, which loads the library and forks for each sentence. So each sentence meets a
 library as fresh as the first (eSpeak NG's own state, such as the flutter of its voices, runs on from one sentence into
-the next), what it leaks is gone with the fork, and a crash costs that sentence alone.
+the next), what it leaks is gone with the fork, and a crash costs that sentence alone. Only the standard library is
+imported, so that there is little to fork.
 
 Sources: `espeak-ng/speak_lib.h`, version 1.52, for the functions and constants that `_load` and `_synthesise` use.
 """
@@ -14,9 +15,6 @@ import struct
 import subprocess
 import sys
 from types import TracebackType
-
-import numpy as np
-import numpy.typing as npt
 
 from asr.errors import UserError
 
@@ -60,10 +58,8 @@ class Speaker:
     ) -> None:
         self.process.communicate()  # closes its input, which ends it
 
-    def speak(
-        self, text: str, voice: str, rate_wpm: int = 160, pitch: int = 50, pitch_range: int = 50
-    ) -> npt.NDArray[np.int16]:
-        """`text` as int16 samples `(N,)` at `RATE_HZ`; the same bits whatever was spoken before.
+    def speak(self, text: str, voice: str, rate_wpm: int = 160, pitch: int = 50, pitch_range: int = 50) -> bytes:
+        """`text` as little-endian int16 samples, mono at `RATE_HZ`; the same bytes whatever was spoken before.
 
         `voice` is a language and a variant of eSpeak NG ("es+f2"), `rate_wpm` words a minute, `pitch` and
         `pitch_range` 0 to 99. Raises `OSError` if there is no such voice or if the library crashes.
@@ -72,7 +68,7 @@ class Speaker:
         request = {"text": text, "voice": voice, "rate_wpm": rate_wpm, "pitch": pitch, "pitch_range": pitch_range}
         self.process.stdin.write(json.dumps(request).encode() + b"\n")
         self.process.stdin.flush()
-        return np.frombuffer(self._answer(), dtype="<i2")
+        return self._answer()
 
     def _answer(self) -> bytes:
         assert self.process.stdout

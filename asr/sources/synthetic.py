@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 import yaml
+from scipy.fft import irfft, next_fast_len, rfft
 
 from asr.errors import UserError
 from asr.espeak import RATE_HZ, Speaker
@@ -71,8 +72,9 @@ def listing(data: Data) -> Iterator[tuple[str, str]]:
 def plan(data: Data) -> list[Clip]:
     """The clips of all languages, in the order of their ids. Raises `UserError` for fewer than a clip a split."""
     languages = list(dict.fromkeys(data.synthetic.languages))
-    shares: dict[Split, float] = {"test": data.split.test, "validation": data.split.validation}
-    fewest = len(languages) * (1 + sum(share > 0 for share in shares.values()))
+    declared: dict[Split, float] = {"test": data.split.test, "validation": data.split.validation}
+    shares = {split: share for split, share in declared.items() if share}
+    fewest = len(languages) * (len(shares) + 1)
     if data.synthetic.utterances < fewest:
         raise UserError(
             f"data.synthetic.utterances: {data.synthetic.utterances} is too few for every split of "
@@ -138,9 +140,9 @@ def synthesise(clips: list[Clip], corpus: Path, n_processes: int) -> Iterator[Ut
         yield from track(executor.map(row, clips), "Speaking", total=len(clips))
 
 
-def record(clip: Clip, speech: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
-    """int16 `(N,)` at `RATE_HZ` -> the same with `clip.lead_s` of room before it, and noise and level as declared."""
-    voice = np.concatenate([np.zeros(round(clip.lead_s * RATE_HZ)), speech.astype(np.float64)])
+def record(clip: Clip, speech: bytes) -> npt.NDArray[np.int16]:
+    """Speech (little-endian int16) -> int16 `(N,)` at `RATE_HZ`, with lead, noise and level as `clip` has them."""
+    voice = np.concatenate([np.zeros(round(clip.lead_s * RATE_HZ)), np.frombuffer(speech, dtype="<i2")])
     sound = noise(clip.noise, len(voice), np.random.default_rng(clip.seed))
     ratio = 10 ** (-clip.snr_db / 20)
     mixed = voice + sound * ratio * np.sqrt(np.mean(voice**2) / np.mean(sound**2))
@@ -152,19 +154,16 @@ def noise(kind: Noise, n_samples: int, rng: np.random.Generator) -> npt.NDArray[
     """`n_samples` at `RATE_HZ`, at whatever level: white, pink (power falls as 1/f), or the hum of the mains."""
     if kind == "hum":
         phase = 2 * np.pi * (MAINS_HZ * np.arange(n_samples) / RATE_HZ + rng.random())
-        return sum((np.sin(k * phase) / k for k in range(1, 8)), start=np.zeros(n_samples))
-    white = rng.standard_normal(n_samples)
+        return sum((np.sin(k * phase) / k for k in range(1, 5)), start=np.zeros(n_samples))
     if kind == "white":
-        return white
-    spectrum = np.fft.rfft(white)
-    return np.fft.irfft(spectrum / np.sqrt(np.maximum(np.arange(len(spectrum)), 1)), n_samples)
+        return rng.standard_normal(n_samples)
+    spectrum = rfft(rng.standard_normal(next_fast_len(n_samples, real=True)))
+    return irfft(spectrum / np.sqrt(np.maximum(np.arange(len(spectrum)), 1)))[:n_samples]
 
 
 def _clips(language: str, n: int, shares: dict[Split, float], seed: int) -> Iterator[Clip]:
     rng = random.Random(f"{seed}/{language}")
-    n_of = {split: max(1, round(share * n)) if share else 0 for split, share in shares.items()}
-    n_of["train"] = n - sum(n_of.values())
-    splits = [split for split, count in n_of.items() for _ in range(count)]
+    splits = _splits(n, shares)
     rng.shuffle(splits)
     voices = {split: cycle(rng.sample(names, len(names))) for split, names in VOICES.items()}
     texts = sentences(load_grammar(language), n, rng)
@@ -184,6 +183,15 @@ def _clips(language: str, n: int, shares: dict[Split, float], seed: int) -> Iter
             peak_dbfs=rng.uniform(-15, -1),
             seed=rng.getrandbits(63),
         )
+
+
+def _splits(n: int, shares: dict[Split, float]) -> list[Split]:
+    """A split for each of `n` clips: by the shares, the rest train, and at least one of each."""
+    splits: list[Split] = []
+    for place, (split, share) in enumerate(shares.items()):
+        n_kept = len(shares) - place  # one for each split to come, and one for train
+        splits += [split] * min(max(1, round(share * n)), n - len(splits) - n_kept)
+    return splits + ["train"] * (n - len(splits))
 
 
 def _expand(template: str, slots: dict[str, list[str]], rng: random.Random) -> str:
