@@ -17,7 +17,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -32,6 +31,7 @@ from typing import Any, Self
 import psutil
 
 from asr.errors import UserError
+from asr.provenance import git_commit
 
 JOURNAL = Path("data/journal")
 EXPERIMENT = "whisper-fine-tuning"
@@ -398,15 +398,6 @@ def without_credentials(uri: str) -> str:
     """`uri` without its user and password."""
     parts = urllib.parse.urlsplit(uri)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else uri
-
-
-def git_commit() -> str | None:
-    """The commit that is checked out here, or None outside a repository."""
-    try:
-        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return found.stdout.strip()
 
 
 def _link(source: str | Path, target: str | Path) -> None:
