@@ -141,12 +141,11 @@ def _open(folder: Path) -> tuple[WhisperForConditionalGeneration, WhisperProcess
             folder,
             dtype="auto",
             use_safetensors=True,
-            local_files_only=True,
             ignore_mismatched_sizes=True,  # they are refused below, by name
             output_loading_info=True,
         )
-        tokenizer = WhisperTokenizer.from_pretrained(folder, local_files_only=True)
-        extractor = WhisperFeatureExtractor.from_pretrained(folder, local_files_only=True)
+        tokenizer = WhisperTokenizer.from_pretrained(folder)
+        extractor = WhisperFeatureExtractor.from_pretrained(folder)
     except Exception as error:  # transformers, safetensors and tokenizers each have their own
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"{folder}: no Whisper checkpoint that can be read ({reason})") from None
@@ -158,8 +157,8 @@ def _open(folder: Path) -> tuple[WhisperForConditionalGeneration, WhisperProcess
     # A corpus' language goes with each of its rows; a prefix that a former fine-tuning left would be in their way.
     tokenizer.language = tokenizer.task = None
     tokenizer.set_prefix_tokens(predict_timestamps=False)
-    # The old way to say language and task, which transformers 5 refuses.
-    network.config.forced_decoder_ids = network.generation_config.forced_decoder_ids = None
+    for config in (network.config, network.generation_config):
+        config.__dict__.pop("forced_decoder_ids", None)  # the old way to say both, which transformers 5 refuses
     return network, WhisperProcessor(extractor, tokenizer)
 
 
