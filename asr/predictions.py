@@ -1,18 +1,35 @@
 """What models heard in a split -> files, and back together with what the corpus says."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from asr.errors import UserError
-from asr.scoring import Prediction
 from asr.shards import read_columns
 
 PREDICTIONS = "predictions.parquet"
 SYSTEMS = ("hypothesis", "hypothesis_30s", "baseline")
 COLUMNS = ("id", "language", "reference", *SYSTEMS)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """An utterance of the test split: the corpus' text, and what three decodings made of it, all as written.
+
+    `hypothesis` is the tuned model's at its window, `hypothesis_30s` the same model's at 30 s, `baseline` the
+    base checkpoint's at 30 s.
+    """
+
+    id: str
+    language: str
+    speaker: str | None
+    reference: str
+    hypothesis: str
+    hypothesis_30s: str
+    baseline: str
 
 
 def write_hypotheses(hypotheses: Mapping[str, str], folder: Path) -> None:
@@ -38,7 +55,7 @@ def join(features: Path, split: str, systems: Mapping[str, Mapping[str, str]]) -
         if heard.keys() != ids:
             raise UserError(f"{name}: predictions of other rows than the {split} split's; run `dvc repro -f baseline`")
     return [
-        Prediction(row["id"], row["language"], row["speaker"], row["text"], **{s: systems[s][row["id"]] for s in SYSTEMS})
+        Prediction(row["id"], row["language"], row["speaker"], row["text"], *(systems[s][row["id"]] for s in SYSTEMS))
         for row in rows
     ]
 

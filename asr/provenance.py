@@ -9,7 +9,7 @@ LOCK = Path("dvc.lock")
 
 
 def git_commit() -> str | None:
-    """The commit that is checked out here, with `-dirty` where tracked files differ from it; None outside a repository."""
+    """The commit that is checked out here, `-dirty` where tracked files differ from it; None outside a repository."""
     try:
         found = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"],

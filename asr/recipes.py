@@ -1,4 +1,4 @@
-"""A recipe -> params.yaml: the keys that a recipe names replace those of the committed file, comments and all else stay.
+"""A recipe -> params.yaml: the keys that it names replace those of the committed file, comments and all else stay.
 
 python -m asr.recipes NAME
 """

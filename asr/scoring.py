@@ -6,7 +6,6 @@ words), so that a bootstrap of a thousand samples is one matrix product. `N` utt
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import jiwer
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from asr.errors import UserError
 from asr.normalize import normalize
+from asr.predictions import Prediction
 
 MIN_SPEAKERS = 5  # under this, resampling speakers says more about the few voices than about the uncertainty
 _DRAWS_AT_ONCE = 4_000_000  # bounds the bootstrap's memory (32 MB), whatever the size of the test set
@@ -28,23 +28,6 @@ _INTERVALS = {
     "cer": ("cer_interval", "difference_cer_interval"),
     "wer_normalized": ("wer_normalized_interval", "difference_normalized_interval"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """An utterance of the test split: the corpus' text, and what three decodings made of it, all as written.
-
-    `hypothesis` is the tuned model's at its window, `hypothesis_30s` the same model's at 30 s, `baseline` the
-    base checkpoint's at 30 s.
-    """
-
-    id: str
-    language: str
-    speaker: str | None
-    reference: str
-    hypothesis: str
-    hypothesis_30s: str
-    baseline: str
 
 
 def metrics(predictions: Sequence[Prediction], bootstrap_samples: int, seed: int) -> Scores:
@@ -87,6 +70,8 @@ def metrics(predictions: Sequence[Prediction], bootstrap_samples: int, seed: int
 
 def edits(references: Sequence[str], hypotheses: Sequence[str], characters: bool = False) -> Counts:
     """Edits of each utterance, in words as jiwer splits them or in characters: (N, 4), see `Counts`."""
+    if not references:  # jiwer takes no utterance for an empty one
+        return np.zeros((0, 4))
     process = jiwer.process_characters if characters else jiwer.process_words
     aligned = process(list(references), list(hypotheses))
     table = np.zeros((len(references), 4))
@@ -186,3 +171,37 @@ def _percentiles(rates: npt.NDArray[np.float64]) -> list[float] | None:
     """The middle 95 % of the rates; samples without any reference word say nothing."""
     known = rates[~np.isnan(rates)]
     return [float(edge) for edge in np.percentile(known, (2.5, 97.5))] if len(known) else None
+
+
+def flat(scores: Scores, prefix: str = "") -> dict[str, float]:
+    """The numbers of metrics.json by dotted names, as a tracking server wants them; intervals as `.low` and `.high`."""
+    found: dict[str, float] = {}
+    for key, value in scores.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list):
+            found |= {f"{prefix}{key}.low": value[0], f"{prefix}{key}.high": value[1]}
+        elif isinstance(value, int | float):
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def outline(scores: Scores) -> str:
+    """Before and after in a small table for the terminal, a row a language."""
+    lines = [
+        f"{'':<9}{'utterances':>10}{'WER before':>12}{'after':>8}   {'95 % interval':<18}{'CER before':>10}{'after':>8}"
+    ]
+    for name, group in [*scores["language"].items(), ("all", scores)]:
+        interval = " to ".join(map(_percent, group["wer_interval"] or [None, None]))
+        wer_before, cer_before = (_percent(group["baseline"][score]) for score in ("wer", "cer"))
+        lines.append(
+            f"{name:<9}{group['n_utterances']:>10,}{wer_before:>12}{_percent(group['wer']):>8}   {interval:<18}"
+            f"{cer_before:>10}{_percent(group['cer']):>8}"
+        )
+    before, after = _percent(scores["baseline"]["wer_normalized"]), _percent(scores["wer_normalized"])
+    lines.append(f"WER without capitals and punctuation: {before} before, {after} after")
+    return "\n".join(lines)
+
+
+def _percent(rate: float | None) -> str:
+    return "-" if rate is None else f"{rate:.1%}"

@@ -198,3 +198,8 @@ def read_columns(folder: Path, split: str, columns: list[str]) -> pa.Table:
 def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hours(folder: Path, split: str) -> float:
+    """Hours of speech in a split."""
+    return sum(read_columns(folder, split, ["duration_s"])["duration_s"].to_pylist()) / 3600

@@ -51,7 +51,7 @@ class Labeller:
     def _language(self, language: str) -> int:
         number: int | None = self.tokenizer.token_to_id(f"<|{language}|>")
         if number is None:
-            raise UserError(f"language {language!r} of the corpus is none that model.checkpoint knows (ISO 639-1 codes)")
+            raise UserError(f"language {language!r} of the corpus is none that model.checkpoint knows (ISO 639-1)")
         return number
 
     def _id(self, name: str) -> int:

@@ -5,9 +5,11 @@ uses fewer of them. Axis names: B batch, T frames, M mel bins.
 """
 
 import functools
+import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,6 +36,12 @@ def window_frames(n_frames: int, window_s: int) -> int:
         n_steps = max(0, math.ceil((own_s - window_s) / WINDOW_STEP_S))
         bucket_s = window_s + WINDOW_STEP_S * n_steps
     return min(bucket_s, MAX_WINDOW_S) * FRAMES_PER_SECOND
+
+
+def trained_window_s(folder: Path) -> int:
+    """The `model.window_s` that the checkpoint in `folder` was trained at; one from elsewhere was trained at 30 s."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return int(config.get("encoder_window_s", MAX_WINDOW_S))
 
 
 class WindowedWhisper(WhisperForConditionalGeneration):

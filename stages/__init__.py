@@ -46,6 +46,7 @@ def _note_costs(name: str, wall_s: float) -> None:
         "cpu_s": round(sum(part.ru_utime + part.ru_stime for part in usage), 2),
         "peak_mb": round(max(part.ru_maxrss for part in usage) / 1024),  # of the largest process
     }
+    COSTS.parent.mkdir(exist_ok=True)
     with COSTS.open("a", encoding="utf-8") as file:
         file.write(json.dumps(costs) + "\n")
 

@@ -3,7 +3,9 @@
 import shutil
 from pathlib import Path
 
-from asr import manifest, params
+from asr import corpus as corpora
+from asr import params
+from asr.progress import say
 from asr.sources import source
 from stages import stage
 
@@ -13,7 +15,7 @@ def main(listing: Path, corpus: Path, folder: Path) -> None:
     data = params.load().data
     shutil.rmtree(corpus, ignore_errors=True)
     corpus.mkdir(parents=True)
-    print(manifest.write(source(data.source).utterances(data, corpus), folder, data))
+    say(str(corpora.write(source(data.source).utterances(data, corpus), folder, data)))
 
 
 if __name__ == "__main__":

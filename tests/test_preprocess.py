@@ -11,9 +11,10 @@ import soundfile
 from transformers import WhisperFeatureExtractor
 
 from asr import manifest, params
+from asr.corpus import write as write_corpus
 from asr.errors import UserError
 from asr.features import RATE_HZ, pad_log_mel
-from asr.rejects import read_rejects
+from asr.rejects import read_rejects, write_rejects
 from asr.shards import read_examples, read_index
 from asr.utterances import Rejected, Utterance
 from pipelines import shard_job
@@ -41,8 +42,7 @@ def corpus(tmp_path_factory):
     items.append(Rejected("row-9", "empty text"))
     listing = folder / "listing.json"
     listing.write_text("{}")
-    (folder / "manifest").mkdir()
-    manifest.write(items, folder / "manifest", PARAMS.data)
+    write_corpus(items, folder / "manifest", PARAMS.data)
     return Corpus(folder / "manifest", listing)
 
 
@@ -133,17 +133,17 @@ def test_a_split_without_a_usable_row_ends_with_its_reasons(corpus, scratch, tmp
     strict = PARAMS.model_copy(update={"audio": params.Audio(min_s=29.0)})
     with pytest.raises(UserError, match=r"all 34 rows were rejected: 3\d too short"):
         run(corpus, scratch, tmp_path, params=strict)
-    (tmp_path / "manifest").mkdir()
     rows = [replace(row, audio="gone") if row.split == "test" else row for row in manifest.read(corpus.manifest)]
-    manifest.write(rows, tmp_path / "manifest", PARAMS.data)
+    manifest.write(rows, tmp_path / "manifest")
+    write_rejects(tmp_path / "manifest", [])
     with pytest.raises(UserError, match="all 7 rows of the test split were rejected: 7 missing audio"):
         run(replace(corpus, manifest=tmp_path / "manifest"), scratch, tmp_path)
 
 
 def test_a_language_that_the_checkpoint_does_not_know_is_named_before_the_job(scratch, tmp_path):
-    (tmp_path / "manifest").mkdir()
     rows = [Utterance(split, "a.wav", "Text.", "xx", split) for split in ("train", "validation", "test")]
-    manifest.write(rows, tmp_path / "manifest", PARAMS.data)
+    manifest.write(rows, tmp_path / "manifest")
+    write_rejects(tmp_path / "manifest", [])
     listing = Path(tmp_path / "listing.json")
     listing.write_text(json.dumps({}))
     with pytest.raises(UserError, match="language 'xx'"):

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from asr import manifest, params
+from asr import corpus, manifest, params
 from asr.errors import UserError
 from asr.rejects import read_rejects
 from asr.sources import table
@@ -158,7 +158,7 @@ def test_a_row_in_another_encoding_is_rejected_alone(folder: Path, name: str) ->
         mark = "\t" if name.endswith("tsv") else ","
         content = "\n".join(mark.join(cells) for cells in [["audio", "text"], *map(dict.values, rows)])
     path = written(content.encode(errors="surrogateescape"), name)
-    manifest.write(table.utterances(data(path), folder), folder, data(path))
+    corpus.write(table.utterances(data(path), folder), folder, data(path))
     assert [(row.id, row.reason) for row in read_rejects(folder)] == [("clips/a.wav", "undecodable text")]
     assert [row.text for row in manifest.read(folder)] == ["café", "tea", "milk"]
 

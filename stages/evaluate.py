@@ -1,0 +1,54 @@
+"""model, baseline, features -> data/report: metrics.json, predictions.parquet, report.html; and the same in MLflow."""
+
+import json
+from pathlib import Path
+
+from asr import params, report, tracking
+from asr.decode import transcribe
+from asr.predictions import join, read_hypotheses, write_predictions
+from asr.progress import say
+from asr.provenance import dvc_digest, git_commit
+from asr.rejects import count_reasons, read_rejects
+from asr.scoring import flat, metrics, outline
+from asr.shards import hours, read_index
+from asr.whisper import MAX_WINDOW_S, trained_window_s
+from stages import stage
+
+
+def main(model: Path, baseline: Path, features: Path, run_file: Path, folder: Path) -> None:
+    choices = params.load()
+    trained = json.loads(run_file.read_text(encoding="utf-8"))
+    index = read_index(features)
+    with tracking.Run("evaluate", parent=trained["run"]) as run:
+        run.log_params({"evaluate": choices.evaluate.model_dump()})
+        run.log_dataset("features", dvc_digest(features) or index.fingerprint, index.rows("test"), "evaluation")
+
+        precision, window_s = choices.evaluate.precision, trained_window_s(model)
+        hypotheses = transcribe(model, features, "test", window_s, precision, f"tuned at {window_s or 'own'} s")
+        at_30s = hypotheses
+        if window_s != MAX_WINDOW_S:
+            at_30s = transcribe(model, features, "test", MAX_WINDOW_S, precision, "tuned at 30 s")
+        systems = {"hypothesis": hypotheses, "hypothesis_30s": at_30s, "baseline": read_hypotheses(baseline)}
+
+        predictions = join(features, "test", systems)
+        write_predictions(predictions, folder)
+        scores = metrics(predictions, choices.evaluate.bootstrap_samples, choices.evaluate.seed)
+        (folder / "metrics.json").write_text(json.dumps(scores, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        context = report.Context(
+            params=choices.model_dump(),
+            git_commit=git_commit(),
+            run_id=trained["run"]["run_id"],
+            rejects=count_reasons(read_rejects(features)),
+            corpus={name: {"n_utterances": index.rows(name), "hours": hours(features, name)} for name in index.splits},
+            curve=trained["curve"],
+        )
+        report.write(folder, scores, predictions, context)
+
+        run.log_headline(flat(scores))
+        run.log_artifact(folder)
+    say(outline(scores))
+    say(f"report: {folder / report.PAGE}")
+
+
+if __name__ == "__main__":
+    stage(main)
