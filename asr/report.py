@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 
 from asr.languages import NAMES
 from asr.normalize import normalize, written_without_spaces
-from asr.scoring import Prediction, edits
+from asr.predictions import Prediction
+from asr.scoring import edits
 
 PAGE, BARS, CURVE = "report.html", "wer_by_language.png", "training_curve.png"
 N_WORST = 20

@@ -69,6 +69,10 @@ def test_an_example_by_hand() -> None:
     assert result["wer_interval"] == [1.0, 1.0]  # one utterance can only be drawn again
 
 
+def test_no_utterances_have_no_edits() -> None:
+    assert edits([], []).shape == (0, 4)
+
+
 @given(st.lists(st.tuples(st.text(), st.text()), min_size=1, max_size=8))
 def test_edits_of_any_text_add_up_to_jiwer(pairs: list[tuple[str, str]]) -> None:
     references, hypotheses = ([pair[side] for pair in pairs] for side in (0, 1))
