@@ -76,11 +76,7 @@ class EpochBatches(IterableDataset[Batch]):
         seed = None if self.seed is None else (self.seed, self.epoch)
         batches = plan_epoch(self.lengths, self.windows, self.batch_size, seed, self.pool_rows)
         first_step = self.start[1] if self.epoch == self.start[0] else 0
-        return [
-            part
-            for batch in batches[first_step:]
-            for part in divide(batch, self.lengths.n_labels, self.layout)
-        ]
+        return [part for batch in batches[first_step:] for part in divide(batch, self.lengths.n_labels, self.layout)]
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
@@ -114,7 +110,12 @@ class EpochBatches(IterableDataset[Batch]):
         batch = collate(mels, [row["labels"] for row in rows], int(self.windows[part.rows[0]]), self.pad_id)
         if part.filler:
             batch["labels"].fill_(MASKED)
-        return {**batch, "n_targets": torch.tensor(part.n_targets), "ids": [row["id"] for row in rows]}
+        return {
+            **batch,
+            "n_targets": torch.tensor(part.n_targets),
+            "ids": [row["id"] for row in rows],
+            "n_frames": torch.from_numpy(self.lengths.n_frames[part.rows]),
+        }
 
 
 def collate(mels: list[NDArray[np.float32]], labels: list[list[int]], n_frames: int, pad_id: int) -> Batch:

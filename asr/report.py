@@ -267,7 +267,7 @@ def _quiet(axes: Axes) -> None:
 def _svg(figure: Figure) -> str:
     """The figure to stand inside a page: it scales with it, and takes its font and colours."""
     text = io.StringIO()
-    figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    figure.savefig(text, format="svg", transparent=True)
     svg = text.getvalue().partition("<svg")[2]
     svg = re.sub(r'^[^>]*?(viewBox="[^"]+")[^>]*>', r'<svg \1 role="img" aria-label="The losses of the training">', svg)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL).replace("xlink:href", "href")

@@ -11,7 +11,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from asr import params
-from asr.checkpoints import fetch
+from asr.base import fetch
 from asr.errors import UserError
 from asr.sources import tuxpaint
 from asr.utterances import Utterance

@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 from transformers import WhisperForConditionalGeneration, WhisperProcessor, WhisperTokenizer
 
 from asr import mirror
-from asr.checkpoints import fetch, load_model, save
+from asr.base import fetch
+from asr.checkpoints import load_model, save
 from asr.errors import UserError
 from asr.normalize import normalize
 from asr.params import Model, Scratch
