@@ -35,7 +35,7 @@ def transcribe(
     """
     device = best_device()
     network = checkpoints.load_model(folder_of_checkpoint, WindowedWhisper).eval()
-    network.to(device)  # type: ignore[arg-type]
+    network.to(device)
     network.set_attn_implementation(attention_for(window_s, device))
     tokenizer = WhisperTokenizer.from_pretrained(folder_of_checkpoint)
     pad_id = network.config.pad_token_id
