@@ -7,7 +7,8 @@ from asr.base import fetch
 from stages import stage
 
 
-def main(base: Path) -> None:
+def main(listing: Path, base: Path) -> None:
+    """`listing` is not read: DVC compares it, so that this stage runs again when a checkpoint's directory changes."""
     fetch(params.load().model, base)
 
 

@@ -1,21 +1,17 @@
-"""data and the corpus -> data/listing.json: a digest that changes when the corpus does."""
+"""data, model and the files they name -> digests that change when a file does, for what DVC is not told to watch."""
 
-import hashlib
-import json
 from pathlib import Path
 
 from asr import params
+from asr.listing import of_directory, write
 from asr.sources import source
 from stages import stage
 
 
-def main(output: Path) -> None:
-    data = params.load().data
-    lines = sorted(f"{name}\0{version}\n" for name, version in source(data.source).listing(data))
-    digest = hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
-    content = {"source": data.source, "files": len(lines), "digest": digest}
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+def main(corpus: Path, checkpoint: Path) -> None:
+    choices = params.load()
+    write(corpus, source(choices.data.source).listing(choices.data))
+    write(checkpoint, of_directory(Path(choices.model.checkpoint).expanduser()))
 
 
 if __name__ == "__main__":

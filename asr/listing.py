@@ -1,0 +1,21 @@
+"""Names and versions of files -> a small JSON whose bytes change when any of them does."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+
+def write(path: Path, files: Iterable[tuple[str, str]]) -> None:
+    """`files` are (name, version) pairs, in any order."""
+    lines = sorted(f"{name}\0{version}\n" for name, version in files)
+    digest = hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"files": len(lines), "digest": digest}, indent=1) + "\n", encoding="utf-8")
+
+
+def of_directory(folder: Path) -> Iterator[tuple[str, str]]:
+    """The files in a directory with size and time; nothing where there is none."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        state = path.stat()
+        yield path.name, f"{state.st_size}-{state.st_mtime_ns}"
