@@ -18,7 +18,7 @@ from transformers.utils import logging
 from asr import checkpoints
 from asr.batches import MASKED, Batch, EpochBatches, EpochLoader
 from asr.curves import Curves, Log
-from asr.device import attention_for, autocast, resolve_precision
+from asr.device import attention_for, autocast, best_device, resolve_precision
 from asr.epochs import Layout
 from asr.errors import UserError
 from asr.params import Params, Train
@@ -166,6 +166,7 @@ def training_arguments(train: Train, validates: bool, folder: str) -> Seq2SeqTra
         logging_nan_inf_filter=False,
         disable_tqdm=True,
         report_to="none",
+        use_cpu=best_device().type == "cpu",  # not only a choice of device: processes find each other by gloo then
         ddp_find_unused_parameters=False,
     )
     arguments._n_gpu = min(1, arguments.n_gpu)  # further GPUs are for further processes, never for DataParallel
