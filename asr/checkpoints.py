@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import torch
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
+from transformers.utils import logging
 
 WhisperT = TypeVar("WhisperT", bound=WhisperForConditionalGeneration)
 
@@ -14,6 +15,7 @@ def load_model(folder: Path, cls: type[WhisperT] = WhisperForConditionalGenerati
 
     They are sinusoids, and `from_pretrained` forgets that they are frozen: weight decay would move even unused rows.
     """
+    logging.disable_progress_bar()  # of loading weights, which takes a second
     network = cls.from_pretrained(folder, dtype=torch.float32)
     network.model.encoder.embed_positions.requires_grad_(False)
     return network

@@ -13,7 +13,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from transformers import PrinterCallback, Seq2SeqTrainer, Seq2SeqTrainingArguments, WhisperProcessor, set_seed
-from transformers.utils import logging
 
 from asr import checkpoints
 from asr.batches import MASKED, Batch, EpochBatches, EpochLoader
@@ -113,7 +112,6 @@ def train(base: Path, features: Path, model_folder: Path, params: Params, log: L
     """
     index = read_index(features)
     set_seed(params.train.seed)
-    logging.disable_progress_bar()  # of loading weights, which takes a second
     network = checkpoints.load_model(base, WindowedWhisper)
     _check_features(index, features, network.config.num_mel_bins)
     with tempfile.TemporaryDirectory() as folder:  # Trainer wants one, though nothing is saved by it
