@@ -1,7 +1,5 @@
 """Scores, predictions and what they came from -> report.html, one page that needs no network, and its pictures."""
 
-import io
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,12 +7,10 @@ from typing import Any, Literal
 
 import jinja2
 import jiwer
-import matplotlib
 import yaml
 from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from asr import pictures
 from asr.languages import NAMES
 from asr.normalize import normalize, written_without_spaces
 from asr.predictions import Prediction
@@ -23,12 +19,8 @@ from asr.scoring import edits
 PAGE, BARS, CURVE = "report.html", "wer_by_language.png", "training_curve.png"
 N_WORST = 20
 MIN_UTTERANCES = 30  # under this, the interval of a bootstrap is too narrow to found a verdict on
-MAX_MARKED = 30  # points of a curve; more are drawn as a line alone
 MAX_EXTRA_WORDS = 12  # a loop can add hundreds of words; so many of them are shown in a row
 
-# The pictures' colours; on the page each becomes a variable, so that light and dark can set it (report.html).
-INK, FAINT, BEFORE, AFTER = "#1d2129", "#c9ced6", "#9aa3b0", "#0f766e"
-_VARIABLES = {INK: "var(--ink)", FAINT: "var(--line)", BEFORE: "var(--before)", AFTER: "var(--after)"}
 _DIFFERENCES = {"wer": "difference_interval", "cer": "difference_cer_interval"}
 
 Metrics = Mapping[str, Any]
@@ -83,21 +75,21 @@ class Heard:
 def write(folder: Path, metrics: Metrics, predictions: Sequence[Prediction], context: Context) -> None:
     """Write the page and its pictures into `folder`; a picture of the curve only where there is a curve."""
     folder.mkdir(parents=True, exist_ok=True)
-    with matplotlib.rc_context({"font.size": 10, "svg.fonttype": "none", "svg.hashsalt": "report"}):
-        _bars(metrics).savefig(folder / BARS, dpi=160)
-        curve = _curve(context.curve)
-        if curve:
+    drawn = ""
+    with pictures.style():
+        pictures.bars(list(_pairs(metrics))).savefig(folder / BARS, dpi=160)
+        if curve := pictures.curve(context.curve):
             curve.savefig(folder / CURVE, dpi=160)
-        picture = _svg(curve) if curve else ""
+            drawn = pictures.svg(curve, "The losses of the training")
     name = headline(metrics)
     page = _template().render(
         metrics=metrics,
         context=context,
         name=name,
         verdict=verdict(metrics, name),
-        languages=sorted(metrics["language"].items(), key=lambda item: -item[1]["n_words"]),
+        languages=_languages(metrics),
         scale=_scale(metrics),
-        picture=Markup(picture),
+        picture=Markup(drawn),
         worst=worst(predictions, N_WORST),
         params=yaml.safe_dump(dict(context.params), sort_keys=False, allow_unicode=True),
     )
@@ -204,76 +196,18 @@ def _scale(metrics: Metrics) -> float:
     return max([rate for rate in rates if rate], default=1.0)
 
 
-def _bars(metrics: Metrics) -> Figure:
-    """A pair of bars for each language, before and after, with the interval of after."""
-    languages = sorted(metrics["language"].items(), key=lambda item: item[1]["n_words"])
-    figure = Figure(figsize=(6, 0.9 + 0.5 * len(languages)), layout="constrained")
-    axes = figure.add_subplot()
-    for row, (language, scores) in enumerate(languages):
+def _languages(metrics: Metrics) -> list[tuple[str, Metrics]]:
+    """The languages with their scores, those with most words first."""
+    return sorted(metrics["language"].items(), key=lambda item: -item[1]["n_words"])
+
+
+def _pairs(metrics: Metrics) -> Iterator[pictures.Pair]:
+    """A pair of bars for each language that has words to score."""
+    for language, scores in _languages(metrics):
         name = score_of(language)
-        before, after, interval = scores["baseline"][name], scores[name], scores[f"{name}_interval"]
-        if after is None:
-            continue
-        axes.barh(row + 0.19, 100 * before, 0.34, color=BEFORE, label="before")
-        axes.barh(row - 0.19, 100 * after, 0.34, color=AFTER, label="after")
-        axes.plot([100 * edge for edge in interval], [row - 0.19] * 2, color=INK, linewidth=1.2)
-        axes.annotate(
-            f"{100 * before:.1f}", (100 * before, row + 0.19), (4, 0), textcoords="offset points", va="center"
-        )
-        edge = 100 * max(after, interval[1])
-        axes.annotate(f"{100 * after:.1f}", (edge, row - 0.19), (4, 0), textcoords="offset points", va="center")
-    axes.set_yticks(range(len(languages)), [_language_name(language) for language, _ in languages])
-    axes.set_xlabel("wrong words (characters where no spaces are written), %")
-    axes.margins(x=0.1)
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles[:2], labels[:2], loc="outside upper right", ncols=2, frameon=False)
-    _quiet(axes)
-    return figure
-
-
-def _curve(points: Sequence[Mapping[str, float]]) -> Figure | None:
-    """Both losses over the steps; None without any."""
-    series = {
-        label: [(point["step"], point[key]) for point in points if key in point]
-        for label, key in (("train", "train_loss"), ("validation", "validation_loss"))
-    }
-    if not any(series.values()):
-        return None
-    figure = Figure(figsize=(5, 2.5), layout="constrained")
-    axes = figure.add_subplot()
-    for (label, line), colour in zip(series.items(), (BEFORE, AFTER), strict=True):
-        if line:
-            steps, losses = zip(*line, strict=True)
-            marker = "o" if len(line) < MAX_MARKED else ""
-            axes.plot(steps, losses, color=colour, linewidth=1.6, label=label, marker=marker, markersize=3)
-    axes.set_xlabel("step")
-    axes.set_ylabel("loss a token")
-    axes.set_ylim(bottom=0)
-    axes.legend(frameon=False, labelcolor=INK)
-    axes.grid(axis="y", color=FAINT, linewidth=0.5)
-    _quiet(axes)
-    return figure
-
-
-def _quiet(axes: Axes) -> None:
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(FAINT)
-    axes.tick_params(length=0, colors=INK)
-    axes.xaxis.label.set_color(INK)
-    axes.yaxis.label.set_color(INK)
-    axes.set_axisbelow(True)
-
-
-def _svg(figure: Figure) -> str:
-    """The figure to stand inside a page: it scales with it, and takes its font and colours."""
-    text = io.StringIO()
-    figure.savefig(text, format="svg", transparent=True)
-    svg = text.getvalue().partition("<svg")[2]
-    svg = re.sub(r'^[^>]*?(viewBox="[^"]+")[^>]*>', r'<svg \1 role="img" aria-label="The losses of the training">', svg)
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL).replace("xlink:href", "href")
-    for colour, variable in _VARIABLES.items():
-        svg = svg.replace(colour, variable)
-    return svg
+        if scores[name] is not None:
+            before, after, interval = scores["baseline"][name], scores[name], scores[f"{name}_interval"]
+            yield pictures.Pair(_language_name(language), before, after, interval)
 
 
 def _language_name(code: str) -> str:
