@@ -3,12 +3,13 @@
 import json
 from pathlib import Path
 
-from asr import params, report, tracking
+from asr import params, report
 from asr.decode import transcribe
 from asr.predictions import join, read_hypotheses, write_predictions
 from asr.progress import say
 from asr.provenance import dvc_digest, git_commit
 from asr.rejects import count_reasons, read_rejects
+from asr.run import Run
 from asr.scoring import flat, metrics, outline
 from asr.shards import hours, read_index
 from asr.whisper import MAX_WINDOW_S, trained_window_s
@@ -19,7 +20,7 @@ def main(model: Path, baseline: Path, features: Path, run_file: Path, folder: Pa
     choices = params.load()
     trained = json.loads(run_file.read_text(encoding="utf-8"))
     index = read_index(features)
-    with tracking.Run("evaluate", parent=trained["run"]) as run:
+    with Run("evaluate", parent=trained["run"]) as run:
         run.log_params({"evaluate": choices.evaluate.model_dump()})
         run.log_dataset("features", dvc_digest(features) or index.fingerprint, index.rows("test"), "evaluation")
 

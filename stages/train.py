@@ -4,8 +4,9 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from asr import params, tracking
+from asr import params
 from asr.provenance import dvc_digest
+from asr.run import Run
 from asr.shards import read_index
 from asr.trainer import train
 from stages import stage
@@ -15,7 +16,7 @@ def main(base: Path, features: Path, model: Path, run_file: Path) -> None:
     choices = params.load()
     index = read_index(features)
     curve: list[dict[str, float]] = []
-    with tracking.Run("train") as run:
+    with Run("train") as run:
 
         def log(metrics: dict[str, float], step: int) -> None:
             curve.append({"step": step, **metrics})

@@ -19,8 +19,8 @@ MODULES = {
     if path.stat().st_size
 }
 # These change what is seen, where it runs or what is refused, never what comes out. Params are compared by value.
-APART = {f"asr/{name}.py" for name in ("params", "tracking", "provenance", "progress", "errors")}
-APART |= {"pipelines/options.py"}
+APART = {f"asr/{name}.py" for name in ("params", "run", "journal", "tracking", "machine", "provenance", "progress")}
+APART |= {"asr/errors.py", "pipelines/options.py"}
 APART |= {name for name in MODULES if name.endswith("__init__.py")}
 HEAVY = ("torch", "transformers", "mlflow", "jiwer", "matplotlib", "accelerate", "dvc")
 STAGES = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]

@@ -1,5 +1,7 @@
-"""asr/tracking.py: everything is in the journal, and MLflow has it exactly once, whatever the server does."""
+"""asr/run.py, asr/tracking.py: all is in the journal, and MLflow has it exactly once, whatever the server does."""
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -11,6 +13,7 @@ import pytest
 
 from asr import tracking
 from asr.errors import UserError
+from asr.run import EXPERIMENT, Run
 
 DEAD = "http://user:secret@127.0.0.1:9"
 
@@ -23,8 +26,11 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         patch.chdir(folder)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
-        with tracking.Run("first", journal=folder / "journal"):
+        said = io.StringIO()
+        streams = contextlib.redirect_stdout(said), contextlib.redirect_stderr(said)
+        with streams[0], streams[1], Run("first", journal=folder / "journal"):
             pass
+        assert said.getvalue() == "creating the experiments' database mlflow.db\n"
         from mlflow import MlflowClient
 
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
@@ -38,7 +44,7 @@ def dead(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run_of(client: Any, journal: str) -> Any:
     """The one run that a journal became."""
-    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
     runs = client.search_runs([experiment.experiment_id], f"tags.journal = '{journal}'")
     assert len(runs) == 1
     return runs[0]
@@ -53,7 +59,7 @@ def log_everything(folder: Path, parent: dict[str, Any] | None = None) -> dict[s
     (folder / "report.html").write_text("<p>report</p>")
     (folder / "model").mkdir()
     (folder / "model" / "config.json").write_text("{}")
-    with tracking.Run("train", parent, journal=folder / "journal") as run:
+    with Run("train", parent, journal=folder / "journal") as run:
         run.log_params({"train": {"learning_rate": 1e-5, "max_steps": 150}})
         for step in range(3):
             run.log_metrics({"loss": 3.0 - step}, step)
@@ -91,7 +97,7 @@ def test_a_run_arrives_whole_and_keeps_no_artifact_twice(client: Any, tmp_path: 
 
 
 def test_the_default_store_lies_in_the_project_and_does_not_move(client: Any) -> None:
-    experiment = client.get_experiment_by_name(tracking.EXPERIMENT)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
     database = Path(os.environ["MLFLOW_TRACKING_URI"].removeprefix("sqlite:///"))
     assert experiment.artifact_location == (database.parent / "mlartifacts").as_uri()
 
@@ -146,7 +152,7 @@ def test_a_server_that_dies_in_the_middle_is_not_asked_again(
         n_asked += 1
         raise ConnectionError("gone")
 
-    with monkeypatch.context() as patch, tracking.Run("train", journal=tmp_path) as run:
+    with monkeypatch.context() as patch, Run("train", journal=tmp_path) as run:
         patch.setattr("mlflow.MlflowClient.log_batch", broken)
         run.log_params({"a": 1})
         run.log_params({"b": 2})
@@ -167,7 +173,7 @@ def test_a_server_that_dies_in_the_middle_is_not_asked_again(
     ],
 )
 def test_how_a_run_is_left_is_its_status(client: Any, tmp_path: Path, error: BaseException, status: str) -> None:
-    with pytest.raises(type(error)), tracking.Run("train", journal=tmp_path) as run:
+    with pytest.raises(type(error)), Run("train", journal=tmp_path) as run:
         raise error
     left = run_of(client, run.to_json()["journal"])
     assert left.info.status == status
@@ -176,7 +182,7 @@ def test_how_a_run_is_left_is_its_status(client: Any, tmp_path: Path, error: Bas
 
 def test_sigterm_kills_the_run_and_the_handler_goes_with_it(client: Any, tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit) as left, tracking.Run("train", journal=tmp_path) as run:
+    with pytest.raises(SystemExit) as left, Run("train", journal=tmp_path) as run:
         os.kill(os.getpid(), signal.SIGTERM)
     assert left.value.code == 143
     assert run_of(client, run.to_json()["journal"]).info.status == "KILLED"
@@ -184,17 +190,39 @@ def test_sigterm_kills_the_run_and_the_handler_goes_with_it(client: Any, tmp_pat
 
 
 def test_a_process_killed_outright_is_closed_as_killed_by_replay(client: Any, tmp_path: Path) -> None:
-    run = tracking.Run("train", journal=tmp_path).__enter__()
+    run = Run("train", journal=tmp_path).__enter__()
     assert tracking.replay(tmp_path) == 0  # a journal that is being written is left alone
     run._journal.close()  # as the system does for a killed process
     assert tracking.replay(tmp_path) == 1
     assert run_of(client, run.to_json()["journal"]).info.status == "KILLED"
 
 
+def test_the_next_run_closes_one_that_was_killed_and_leaves_one_that_goes_on(client: Any, tmp_path: Path) -> None:
+    killed, going = (Run("train", journal=tmp_path).__enter__() for _ in range(2))
+    killed._journal.close()
+    with Run("train", journal=tmp_path):
+        assert run_of(client, killed.to_json()["journal"]).info.status == "KILLED"
+        assert run_of(client, going.to_json()["journal"]).info.status == "RUNNING"
+    going.__exit__(None, None, None)
+    assert run_of(client, going.to_json()["journal"]).info.status == "FINISHED"
+
+
+def test_what_cannot_be_closed_does_not_trouble_the_next_run(
+    client: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killed = Run("train", journal=tmp_path).__enter__()
+    killed._journal.append({"do": "artifact", "time_ms": 0, "kept": "deleted/by/hand", "folder": None})
+    killed._journal.close()
+    with Run("train", journal=tmp_path) as run:
+        run.log_params({"a": 1})
+    assert run_of(client, run.to_json()["journal"]).data.params == {"a": "1"}
+    assert capsys.readouterr().err == ""
+
+
 def test_an_evaluation_is_a_child_and_copies_its_headline_to_the_parent(client: Any, tmp_path: Path) -> None:
-    with tracking.Run("train", journal=tmp_path) as train:
+    with Run("train", journal=tmp_path) as train:
         pass
-    with tracking.Run("evaluate", parent=train.to_json(), journal=tmp_path) as evaluate:
+    with Run("evaluate", parent=train.to_json(), journal=tmp_path) as evaluate:
         evaluate.log_headline({"wer": 0.2})
         evaluate.log_metrics({"wer_es": 0.1})
     parent, child = (run_of(client, run.to_json()["journal"]) for run in (train, evaluate))
@@ -204,7 +232,7 @@ def test_an_evaluation_is_a_child_and_copies_its_headline_to_the_parent(client: 
 
 
 def test_a_run_stands_in_for_a_deleted_or_unknown_parent_once(client: Any, tmp_path: Path) -> None:
-    with tracking.Run("train", journal=tmp_path) as train:
+    with Run("train", journal=tmp_path) as train:
         pass
     deleted = train.to_json()
     client.delete_run(deleted["run_id"])
@@ -212,7 +240,7 @@ def test_a_run_stands_in_for_a_deleted_or_unknown_parent_once(client: Any, tmp_p
     for parent in (deleted, unknown):
         parents = []
         for _ in range(2):
-            with tracking.Run("evaluate", parent=parent, journal=tmp_path) as evaluate:
+            with Run("evaluate", parent=parent, journal=tmp_path) as evaluate:
                 evaluate.log_headline({"wer": 0.2})
             child = client.get_run(evaluate.to_json()["run_id"])
             parents.append(client.get_run(child.data.tags["mlflow.parentRunId"]))
@@ -225,9 +253,9 @@ def test_a_run_stands_in_for_a_deleted_or_unknown_parent_once(client: Any, tmp_p
 def test_parent_and_child_of_an_outage_find_each_other(
     client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with tracking.Run("train", journal=tmp_path) as train:
+    with Run("train", journal=tmp_path) as train:
         pass
-    with tracking.Run("evaluate", parent=train.to_json(), journal=tmp_path) as evaluate:
+    with Run("evaluate", parent=train.to_json(), journal=tmp_path) as evaluate:
         evaluate.log_headline({"wer": 0.2})
     monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
     tracking.replay(tmp_path)
@@ -238,7 +266,7 @@ def test_parent_and_child_of_an_outage_find_each_other(
 
 
 def test_more_than_a_batch_arrives(client: Any, tmp_path: Path) -> None:
-    with tracking.Run("train", journal=tmp_path) as run:
+    with Run("train", journal=tmp_path) as run:
         run.log_params({f"param {number}": number for number in range(150)})
         for step in range(1200):
             run.log_metrics({"loss": 1.0}, step)
@@ -249,7 +277,7 @@ def test_more_than_a_batch_arrives(client: Any, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("dead")
 def test_a_missing_artifact_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no such file"), tracking.Run("train", journal=tmp_path) as run:
+    with pytest.raises(UserError, match="no such file"), Run("train", journal=tmp_path) as run:
         run.log_artifact(tmp_path / "nothing.html")
 
 

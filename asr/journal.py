@@ -1,0 +1,133 @@
+"""What a run logs -> its journal, a file that outlives processes and servers, and what MLflow has not had of it yet.
+
+A run is `<folder>/<name>.jsonl`, a line for each call, flushed before anything is sent. `<name>.files/` holds the
+artifacts until they are sent; `<name>.sent` says how many lines were, to which server, and as which run.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+# `do`: start, params, metrics, headline, tags, dataset, artifact or end; `time_ms`; and what that needs.
+Record = dict[str, Any]
+
+JOURNALS = Path("data/journal")
+
+
+class Journal:
+    """The journal at `path`, which ends in .jsonl. A process that writes or sends it has it locked, from open to close.
+
+    `sent` has tracking_uri, run_id, parent_run_id (None: no parent) and n_records; empty until the first is sent.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.stem
+        self._files = path.with_suffix(".files")
+        self._note = path.with_suffix(".sent")
+        self._n_kept = 0
+        self.sent: Record = {}
+
+    def open(self) -> bool:
+        """Lock the journal for this process and read what was sent; False if another one has it."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self.path.open("a", encoding="utf-8")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            return False
+        if self._note.exists():
+            self.sent = json.loads(self._note.read_text())
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+
+    def append(self, record: Record) -> None:
+        self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        self._file.flush()
+
+    def lines(self) -> list[bytes]:
+        """Every whole line; the last one of a process that was killed while it wrote is left out."""
+        return self.path.read_bytes().split(b"\n")[:-1]
+
+    def missing(self, tracking_uri: str) -> list[Record]:
+        """The records to send to a server: if it is another one than had the first of them, all from the start."""
+        records = list(map(json.loads, self.lines()))
+        n_sent = self.sent.get("n_records", 0)
+        if n_sent < len(records) and self.sent.get("tracking_uri") != tracking_uri:
+            self.sent, n_sent = {}, 0
+        return records[n_sent:]
+
+    def has_ended(self) -> bool:
+        return json.loads(self.lines()[-1])["do"] == "end"
+
+    def end_as_killed(self) -> None:
+        """Put an end to the run, at the time of its last record."""
+        last = json.loads(self.lines()[-1])
+        os.truncate(self.path, self.path.read_bytes().rfind(b"\n") + 1)  # a line that was begun
+        self.append({"do": "end", "time_ms": last["time_ms"], "status": "KILLED"})
+
+    def keep(self, path: Path) -> str:
+        """A hard link (else a copy) of a file or directory that outlives the original, relative to the folder."""
+        self._n_kept += 1
+        target = self._files / str(self._n_kept) / path.name
+        target.parent.mkdir(parents=True)
+        if path.is_dir():
+            shutil.copytree(path.resolve(), target, copy_function=_link)
+        else:
+            _link(path, target)
+        return str(target.relative_to(self.path.parent))
+
+    def kept(self, record: Record) -> Path:
+        """The file or directory that an artifact's record speaks of."""
+        return self.path.parent / record["kept"]
+
+    def acknowledge(self, records: Iterable[Record], **changes: Any) -> None:
+        """Note that MLflow has these; in one step, so that a kill leaves the old note or the new one."""
+        records = list(records)
+        self.sent |= {"n_records": self.sent.get("n_records", 0) + len(records), **changes}
+        beside = self.path.with_suffix(".sent.new")
+        beside.write_text(json.dumps(self.sent))
+        beside.replace(self._note)
+        for record in records:
+            if record["do"] == "artifact":
+                shutil.rmtree(self.kept(record).parent)
+            if record["do"] == "end":
+                shutil.rmtree(self._files, ignore_errors=True)
+
+
+def oldest_first(folder: Path) -> list[Path]:
+    """The journals in which anything stands, by the start of their runs, so that parents precede their children."""
+    firsts = [(lines[0], path) for path in folder.glob("*.jsonl") if (lines := Journal(path).lines())]
+    started = [(json.loads(line)["time_ms"], path) for line, path in firsts]
+    return [path for _, path in sorted(started)]
+
+
+@contextmanager
+def left_behind(path: Path) -> Iterator[Journal | None]:
+    """A journal whose process is gone, locked meanwhile; if that was killed, its run ends here. None: it still runs."""
+    journal = Journal(path)
+    if not journal.open():
+        yield None
+        return
+    try:
+        if not journal.has_ended():
+            journal.end_as_killed()
+        yield journal
+    finally:
+        journal.close()
+
+
+def _link(source: str | Path, target: str | Path) -> None:
+    source = Path(source).resolve()  # DVC may have linked an out to its cache
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

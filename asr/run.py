@@ -1,0 +1,158 @@
+"""What a stage logs -> a run: its journal, and at once MLflow, as long as that answers.
+
+The first call that fails ends the sending for this run, and is told in one line: `python -m asr.tracking replay` sends
+the rest from the journal. So a dead server delays an experiment's record, and never loses it.
+"""
+
+import contextlib
+import getpass
+import os
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from asr import tracking
+from asr.errors import UserError
+from asr.journal import JOURNALS, Journal, Record
+from asr.machine import exit_on_sigterm, system_metrics
+from asr.provenance import git_commit
+
+EXPERIMENT = "whisper-fine-tuning"
+
+_FLUSH_EVERY_S = 2.0  # metrics wait so long for company, so that a fast training is not slowed by each
+_SLOW_S, _SLOW_TOTAL_S = 1.0, 8.0  # batches of metrics that take longer than the first count towards the second
+_SYSTEM_EVERY_S = 10.0
+
+
+class Run:
+    """A run of MLflow, open inside `with`: FINISHED after it, FAILED if an exception left it, KILLED by a signal.
+
+    `name` is what MLflow shows; `parent` the content of another run's `to_json()`, whose child this one becomes. If
+    the server has no such run (any more), a run that stands in for it is made. `journal` is the journals' folder.
+    MLFLOW_EXPERIMENT_NAME says which experiment it belongs to.
+    """
+
+    def __init__(self, name: str, parent: Mapping[str, Any] | None = None, journal: str | Path = JOURNALS) -> None:
+        self.name = name
+        self.experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+        self._parent = dict(parent) if parent else None
+        self._journal = Journal(Path(journal) / f"{uuid.uuid4().hex}.jsonl")
+        self._store = tracking.Store(tracking.tracking_uri())
+        self._offline = False
+        self._pending: list[Record] = []
+        self._flushed_s = self._sampled_s = time.monotonic()
+        self._slow_s = 0.0
+
+    def __enter__(self) -> Self:
+        self._journal.open()
+        self._old_handler = exit_on_sigterm()
+        system_metrics()  # from here on the processor's load is measured
+        tags = {
+            "mlflow.user": getpass.getuser(),
+            "mlflow.source.name": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "mlflow.source.type": "LOCAL",
+            **({"mlflow.source.git.commit": commit} if (commit := git_commit()) else {}),
+        }
+        self._record("start", name=self.name, experiment=self.experiment, parent=self._parent, tags=tags)
+        if not self._offline:
+            with contextlib.suppress(Exception):  # an old run must not trouble a new one; replay tells what is wrong
+                tracking.close_killed(self._store, self._journal.path.parent)
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        status = _status(error)
+        if status == "FAILED":
+            self.set_tags({"error": f"{type(error).__name__}: {error}"})
+        self._record("end", status=status)
+        self._journal.close()
+        if self._old_handler is not None:
+            signal.signal(signal.SIGTERM, self._old_handler)
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Log params, nested ones by their dotted names: `train.learning_rate`."""
+        self._record("params", params=dict(_flat(params)))
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Log numbers of one step; with them, every 10 s, the machine's load."""
+        values = {key: float(value) for key, value in metrics.items()}
+        if time.monotonic() - self._sampled_s >= _SYSTEM_EVERY_S:
+            self._sampled_s = time.monotonic()
+            values |= system_metrics()
+        self._record("metrics", metrics=values, step=step)
+
+    def log_headline(self, metrics: Mapping[str, float]) -> None:
+        """Log numbers here and copy them to the parent, so that one row of MLflow's table tells the story."""
+        self.log_metrics(metrics)
+        if self._parent:
+            self._record("headline", metrics={key: float(value) for key, value in metrics.items()})
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        self._record("tags", tags={key: str(value) for key, value in tags.items()})
+
+    def log_dataset(self, name: str, digest: str, n_rows: int, context: str = "training", source: str = "") -> None:
+        """Log what the run reads: `digest` as DVC knows it, `context` such as training or evaluation."""
+        self._record("dataset", name=name, digest=digest, n_rows=n_rows, context=context, source=source or name)
+
+    def log_artifact(self, path: str | Path, folder: str | None = None) -> None:
+        """Log a file, or all files of a directory under its name, into `folder` of the run's artifacts."""
+        path = Path(path)
+        if not path.exists():
+            raise UserError(f"{path}: no such file or directory, so it cannot be logged as an artifact")
+        self._record("artifact", kept=self._journal.keep(path), folder=folder)
+
+    def to_json(self) -> Record:
+        """What a later stage needs to make a child of this run, as `parent`. Holds no credentials."""
+        return {
+            "run_id": self._journal.sent.get("run_id"),
+            "name": self.name,
+            "experiment": self.experiment,
+            "tracking_uri": self._store.address,
+            "journal": self._journal.name,
+        }
+
+    def _record(self, do: str, **fields: Any) -> None:
+        record = {"do": do, "time_ms": int(time.time() * 1000), **fields}
+        self._journal.append(record)
+        self._pending.append(record)
+        if do != "metrics" or time.monotonic() - self._flushed_s >= _FLUSH_EVERY_S:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Send what waits; the first failure is told in one line, and then only the journal goes on."""
+        if self._offline:
+            return
+        started_s = time.monotonic()
+        try:
+            self._store.send(self._pending, self._journal)
+            took_s = time.monotonic() - started_s
+            if took_s > _SLOW_S and all(record["do"] == "metrics" for record in self._pending):
+                self._slow_s += took_s
+            if self._slow_s > _SLOW_TOTAL_S:
+                raise TimeoutError("answers too slowly")
+        except Exception as error:  # whatever MLflow or its server does, the training is worth more
+            self._offline = True
+            kept = f"all is kept in {self._journal.path}"
+            print(f"{self._store.unreachable(error)}: {kept}; {tracking.REMEDY}", file=sys.stderr)
+        self._pending = []
+        self._flushed_s = time.monotonic()
+
+
+def _status(error: BaseException | None) -> str:
+    """MLflow's word for how a run was left. 130 and 143 are the shell's codes for SIGINT and SIGTERM."""
+    if isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and error.code in (130, 143)):
+        return "KILLED"
+    left_well = error is None or (isinstance(error, SystemExit) and error.code in (None, 0))
+    return "FINISHED" if left_well else "FAILED"
+
+
+def _flat(params: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in params.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
