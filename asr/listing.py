@@ -9,7 +9,7 @@ from pathlib import Path
 def write(path: Path, files: Iterable[tuple[str, str]]) -> None:
     """`files` are (name, version) pairs, in any order."""
     lines = sorted(f"{name}\0{version}\n" for name, version in files)
-    digest = hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
+    digest = hashlib.sha256("".join(lines).encode(errors="surrogatepass")).hexdigest()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"files": len(lines), "digest": digest}, indent=1) + "\n", encoding="utf-8")
 

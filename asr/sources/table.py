@@ -76,8 +76,13 @@ class AudioFolder:
     def locate(self, audio: str) -> str:
         """The path of a row's audio, relative to the working directory where it lies beneath. Raises `Unusable`."""
         path = os.path.abspath(os.path.join(self.path, audio))
-        if self.is_root and not os.path.realpath(path).startswith(os.path.join(self.path, "")):
-            raise Unusable("outside audio_root", audio)
+        if self.is_root:
+            try:
+                real = os.path.realpath(path)
+            except ValueError as error:  # no file's name: it has a zero byte, or half of a surrogate pair
+                raise Unusable("missing audio", f"{path}: {error}") from None
+            if not real.startswith(os.path.join(self.path, "")):
+                raise Unusable("outside audio_root", audio)
         here = os.path.join(os.getcwd(), "")
         return path.removeprefix(here)
 
