@@ -15,13 +15,14 @@ export MALLOC_MMAP_THRESHOLD_ ?= 10000000000
 
 install: $(VENV)/installed  ## make .venv and install every locked version into it
 
-# torch comes through pip, whose configuration says which build this machine gets; uv installs the rest, faster.
+# torch comes through pip, whose configuration says which build this machine gets; uv installs the rest, faster, and
+# compiles it once: otherwise the first import of each package does, in the middle of a stage.
 $(VENV)/installed: pyproject.toml requirements.lock
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; install Python 3.11, or: make PYTHON=/path/to/python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (the first time about 2 GB on disk)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock uv==$(UV) torch
-	@$(BIN)/uv pip install --quiet --constraint requirements.lock --editable '.[beam,train,flow,dev]'
+	@$(BIN)/uv pip install --quiet --compile-bytecode --constraint requirements.lock --editable '.[beam,train,flow,dev]'
 	@touch $@
 
 repro: install  ## run whatever is out of date; RECIPE=name merges recipes/name.yaml into params.yaml first

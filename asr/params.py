@@ -25,8 +25,8 @@ class Section(BaseModel):
 
 
 class Split(Section):
-    validation: Share = 0.06
-    test: Share = 0.12
+    validation: Share = 0.05
+    test: Share = 0.08
 
     @model_validator(mode="after")
     def leaves_something_to_train(self) -> "Split":
@@ -96,14 +96,14 @@ class Model(Section):
 
 
 class Train(Section):
-    max_steps: Annotated[int, Field(ge=1)] = 150
+    max_steps: Annotated[int, Field(ge=1)] = 80
     batch_size: Annotated[int, Field(ge=1)] = 8
-    gradient_accumulation_steps: Annotated[int, Field(ge=1)] = 1
+    gradient_accumulation_steps: Annotated[int, Field(ge=1)] = 2
     learning_rate: Annotated[float, Field(gt=0)] = 5e-5
-    warmup_steps: Annotated[int, Field(ge=0)] = 15
+    warmup_steps: Annotated[int, Field(ge=0)] = 10
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    eval_steps: Annotated[int, Field(ge=1)] = 50
+    eval_steps: Annotated[int, Field(ge=1)] = 40
     precision: Precision = "auto"
     seed: int = 1
 

@@ -18,6 +18,8 @@ from asr.sources.rows import Row, read_rows
 from asr.splits import split_named
 from asr.utterances import Rejected, Seconds, Split, Utterance
 
+LONGEST_S: Seconds = 366 * 24 * 3600  # of a recording; a time beyond it is a slip, and overflows further down
+
 
 class Unusable(Exception):
     """A row that is rejected: the reason and its detail."""
@@ -118,9 +120,10 @@ def _times(row: Row) -> tuple[Seconds, Seconds | None]:
         end_s = float(row.get("end_s") or math.inf)
     except ValueError:
         raise Unusable("bad times", given) from None
-    if not 0 <= start_s < end_s:  # which a NaN is not either
+    to_the_end = end_s == math.inf
+    if not 0 <= start_s < end_s or max(start_s, 0 if to_the_end else end_s) > LONGEST_S:  # a NaN is in no order
         raise Unusable("bad times", given)
-    return start_s, None if end_s == math.inf else end_s
+    return start_s, None if to_the_end else end_s
 
 
 def _language(row: Row, data: params.Data) -> str:

@@ -133,6 +133,8 @@ def test_pieces_of_one_recording_share_its_bytes(folder: Path) -> None:
         ("clips/a.wav,x,,,2,1", "bad times"),
         ("clips/a.wav,x,,,-1,1", "bad times"),
         ("clips/a.wav,x,,,nan,1", "bad times"),
+        ("clips/a.wav,x,,,1e308,", "bad times"),
+        ("clips/a.wav,x,,,0,1e308", "bad times"),
         ("clips/a.wav,x,,,zero,", "bad times"),
         ("clips/a.wav,x,,,1,", None),
         ("clips/a.wav,x", "bad row"),
