@@ -138,9 +138,7 @@ def divide(batch: RowNumbers, n_labels: NDArray[np.int32], layout: Layout) -> li
     All ranks and steps have a part, so that none waits for another for ever. The rows come sorted by length, and ranks
     that compute at the same time get neighbouring parts: they take about as long.
     """
-    n_targets = int(
-        (n_labels[batch] - 1).sum()
-    )  # the first label is the start token, which is never predicted
+    n_targets = int((n_labels[batch] - 1).sum())  # the first label is the start token, which is never predicted
     parts = np.array_split(batch, layout.world * layout.accumulation)
     mine = parts[layout.rank :: layout.world]
     return [MicroBatch(rows if len(rows) else batch[:1], n_targets, filler=not len(rows)) for rows in mine]

@@ -50,8 +50,7 @@ def real_clips():
             with contextlib.suppress(OSError):  # another test process was quicker
                 (Path(part) / "clips").rename(folder)
     return [
-        (str(path), path.parent.name, path.with_suffix(".txt").read_text())
-        for path in sorted(folder.rglob("*.ogg"))
+        (str(path), path.parent.name, path.with_suffix(".txt").read_text()) for path in sorted(folder.rglob("*.ogg"))
     ]
 
 
