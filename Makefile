@@ -1,7 +1,7 @@
 # The two commands are `make repro` and `make test`; the others are conveniences. `make help` lists all.
 SHELL := /bin/bash
 .DEFAULT_GOAL := install
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 UV := 0.13.9
@@ -18,7 +18,8 @@ install: $(VENV)/installed  ## make .venv and install every locked version into 
 # torch comes through pip, whose configuration says which build this machine gets; uv installs the rest, faster, and
 # compiles it once: otherwise the first import of each package does, in the middle of a stage.
 $(VENV)/installed: pyproject.toml requirements.lock
-	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found; install Python 3.11, or: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+		|| { echo "error: Python 3.11 is needed, and '$(PYTHON)' is not; install it, or: make PYTHON=/path/to/python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (the first time about 2 GB on disk)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock uv==$(UV) torch

@@ -139,11 +139,12 @@ def _progress(job: Job, planned: list[PlannedShard]) -> Iterator[None]:
             say(f"{len(before)} of {len(planned)} shards are there from an earlier run")
         while not done.wait(PROGRESS_EVERY_S):
             new = {name: audio_s for name, audio_s in _finished(job, planned).items() if name not in before}
-            wall_s = time.monotonic() - started
-            left = len(planned) - len(before) - len(new)
-            eta = f", about {wall_s / len(new) * left:.0f} s left" if new else ""
-            speed = f"{sum(new.values()) / wall_s:,.0f}x real time"
-            say(f"{len(before) + len(new)} of {len(planned)} shards, {speed}{eta}")
+            wall_s, n_done = time.monotonic() - started, len(before) + len(new)
+            line = f"{n_done} of {len(planned)} shards after {wall_s:.0f} s"
+            if new:
+                left_s = wall_s / len(new) * (len(planned) - n_done)
+                line += f", {sum(new.values()) / wall_s:,.0f}x real time, about {left_s:.0f} s left"
+            say(line)
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
