@@ -2,7 +2,6 @@
 
 import json
 import random
-import time
 from dataclasses import replace
 
 import jiwer
@@ -13,7 +12,8 @@ from hypothesis import strategies as st
 
 from asr.errors import UserError
 from asr.normalize import normalize
-from asr.scoring import Prediction, edits, metrics
+from asr.predictions import Prediction
+from asr.scoring import edits, flat, metrics, outline
 
 WORDS = ["casa", "perro", "¡Hola!", "mundo", "rojo", "verde", "azul", "el", "la", "नमस्ते", "दुनिया", "हिन्दी"]
 
@@ -146,11 +146,21 @@ def test_voices_that_differ_widen_the_interval() -> None:
     assert wide[1] - wide[0] > 2 * (narrow[1] - narrow[0])
 
 
-def test_a_thousand_samples_of_five_thousand_utterances_take_under_two_seconds() -> None:
-    from asr.scoring import _resampled
+def test_flat_numbers_have_dotted_names_and_leave_out_what_is_unknown() -> None:
+    scores = {"wer": 0.2, "wer_interval": [0.1, 0.3], "cer": None, "interval_unit": "speaker"}
+    found = flat({**scores, "language": {"es": {"baseline": {"wer": 0.5}}}})
+    assert found == {
+        "wer": 0.2,
+        "wer_interval.low": 0.1,
+        "wer_interval.high": 0.3,
+        "language.es.baseline.wer": 0.5,
+    }
 
-    started = time.perf_counter()
-    sums = _resampled(np.ones((5000, 24)), 1000, seed=1)
-    assert time.perf_counter() - started < 2
-    assert sums.shape == (1000, 24)
-    assert (sums == 5000).all()
+
+def test_the_outline_has_a_row_a_language_and_one_over_all() -> None:
+    rows = [one("uno dos", "uno tres"), replace(one("ein", "ein", "de"), id="b"), replace(one("", "x", "th"), id="c")]
+    lines = outline(metrics(rows, bootstrap_samples=100, seed=1)).splitlines()
+    assert [line.split()[0] for line in lines[1:-1]] == ["de", "es", "th", "all"]
+    assert lines[2].split()[:4] == ["es", "1", "100.0%", "50.0%"]
+    assert lines[3].split()[:5] == ["th", "1", "-", "-", "-"]
+    assert len({len(line) for line in lines[1:-1]}) == 1
