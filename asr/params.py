@@ -91,7 +91,7 @@ class Scratch(Section):
 
 class Model(Section):
     checkpoint: Annotated[str, Field(min_length=1)] = "openai/whisper-base"
-    window_s: Literal[0, 10, 15, 20, 25, 30] = 10
+    window_s: Annotated[int, Field(ge=0, le=30)] = 10
     scratch: Scratch = Scratch()
 
 
