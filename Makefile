@@ -7,9 +7,6 @@ BIN := $(VENV)/bin
 UV := 0.13.9
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
-# glibc gives large freed blocks back to the system at once, and training asks for them again: 10-15 % of its time.
-export MALLOC_TRIM_THRESHOLD_ ?= 10000000000
-export MALLOC_MMAP_THRESHOLD_ ?= 10000000000
 
 .PHONY: install repro test test-all check bench ui lock clean help
 
