@@ -5,7 +5,7 @@ import pytest
 
 from asr.errors import UserError
 from asr.espeak import RATE_HZ, Speaker
-from asr.sources.synthetic import VOICES
+from asr.synthesis import VOICES
 
 SENTENCE = "Turn on the lamp in the kitchen."
 
