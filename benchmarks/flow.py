@@ -6,6 +6,7 @@ python benchmarks/flow.py
 import json
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ DATA = Path("data")
 
 
 def main() -> None:
+    if not (DATA / "report/metrics.json").exists():
+        sys.exit("error: data/report/metrics.json: no such file; run `make repro` first")
     metrics = json.loads((DATA / "report/metrics.json").read_text())
     index = read_index(DATA / "features")
     for part in (_machine(), _corpus(index), _scores(metrics), _costs(), _training()):
@@ -79,7 +82,10 @@ def _costs() -> Iterator[str]:
 
 def _training() -> Iterator[str]:
     training = json.loads((DATA / "run.json").read_text())["training"]
-    yield "Training: " + ", ".join(f"{name} {value}" for name, value in training.items())
+    shown = (
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in training.items()
+    )
+    yield "Training: " + ", ".join(shown)
 
 
 if __name__ == "__main__":
