@@ -73,7 +73,7 @@ def _percent(rate: float | None, interval: list[float] | None = None) -> str:
 
 
 def _costs() -> Iterator[str]:
-    yield "| stage | seconds | CPU seconds | peak memory, MB |"
+    yield "| stage | seconds | CPU seconds | peak memory, MiB |"
     yield "|---|---|---|---|"
     lines = (DATA / "costs.jsonl").read_text().splitlines()
     for stage, costs in {(entry := json.loads(line))["stage"]: entry for line in lines}.items():
