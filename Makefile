@@ -20,7 +20,7 @@ $(VENV)/installed: pyproject.toml requirements.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (the first time about 2 GB on disk)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock uv==$(UV) torch
-	@$(BIN)/uv pip install --quiet --compile-bytecode --constraint requirements.lock --editable '.[beam,train,flow,dev]'
+	@$(BIN)/uv pip install --quiet --compile-bytecode --constraint requirements.lock --editable '.[beam,formats,gcp,aws,train,flow,bench,dev]'
 	@touch $@
 
 repro: install  ## run whatever is out of date; RECIPE=name merges recipes/name.yaml into params.yaml first
@@ -45,7 +45,7 @@ ui: install  ## MLflow's pages on this machine
 	@python -m asr.tracking ui
 
 lock:  ## resolve requirements.lock anew
-	@$(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 --no-annotate --upgrade --output-file requirements.lock
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 --no-annotate --no-header --upgrade --output-file requirements.lock
 
 clean:  ## remove .venv and all that was generated, but not DVC's cache or the experiments
 	rm -rf $(VENV) data/base data/corpus data/listing.json data/checkpoint.json data/manifest data/features data/model data/baseline data/report data/run.json data/work
