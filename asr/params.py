@@ -16,6 +16,7 @@ from asr.errors import UserError
 
 Share: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
 Precision: TypeAlias = Literal["auto", "bf16", "float32"]
+Augmentation: TypeAlias = Literal["noise", "reverberation", "telephone"]
 SyntheticLanguage: TypeAlias = Literal["en", "es", "de", "pl", "hi"]
 TuxpaintLanguage: TypeAlias = Literal["be", "bg", "ca", "da", "el", "en", "es", "fr", "nl", "ro", "ru"]
 
@@ -70,6 +71,17 @@ class Audio(Section):
     min_s: Annotated[float, Field(ge=0)] = 0.1
     max_s: Annotated[float, Field(gt=0, le=30)] = 30.0
     silence_dbfs: Annotated[float, Field(le=0)] = -60.0
+    speeds: Annotated[list[Annotated[float, Field(ge=0.5, le=2)]], Field(min_length=1)] = [1.0]
+    augment: list[Augmentation] = []
+
+    @model_validator(mode="after")
+    def each_copy_is_named_once(self) -> "Audio":
+        if 1.0 not in self.speeds:
+            raise ValueError(f"speeds must have 1.0, the utterance itself, and {self.speeds} has not")
+        for name, values in (("speeds", self.speeds), ("augment", self.augment)):
+            if len({*values}) < len(values):
+                raise ValueError(f"{name} names something twice: {values}")
+        return self
 
 
 class Text(Section):

@@ -40,7 +40,7 @@ def file_system(uri: str | Path) -> Any:
     """fsspec's file system of a path or URI. Raises `UserError` where the extra that can open it is not installed."""
     scheme = str(uri).partition("://")[0] if is_remote(uri) else "file"
     try:
-        return fsspec.filesystem(scheme)
+        return fsspec.filesystem(scheme, use_listings_cache=False)
     except ImportError:
         extra = EXTRAS[scheme]
         raise UserError(f"{uri}: {scheme}:// needs the extra {extra}: pip install '.[{extra}]'") from None

@@ -15,7 +15,8 @@ class Utterance:
 
     `audio` is a path (absolute, or relative to the project) or a URI; `start_s` is where the piece begins in it and
     `duration_s` how long it is (None: to the end of the file). `split` is None until the manifest has cut one.
-    `source_bytes` is the size of the audio that has to be read, which shards are balanced by.
+    `source_bytes` is the size of the audio that has to be read, which shards are balanced by. `speed` and `augment`
+    are those of a copy, which the plan makes of train utterances (`audio.speeds`, `audio.augment`).
     """
 
     id: str
@@ -27,6 +28,8 @@ class Utterance:
     start_s: Seconds = 0.0
     duration_s: Seconds | None = None
     source_bytes: int = 0
+    speed: float = 1.0
+    augment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
