@@ -10,14 +10,14 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from asr import params
+from asr import params, storage
 from asr.errors import UserError
 from asr.utterances import Rejected
 
@@ -40,10 +40,12 @@ def read_rows(table: params.Table) -> Iterator[Row | Rejected]:
 
     Raises `UserError` if there is no such file, its kind is unknown, it is damaged as a whole, or a column is missing.
     """
-    path = Path(table.path or "")
-    if not path.is_file():
-        raise UserError(f"data.table.path: there is no file {table.path}; give the path of the table from this folder")
-    reader = _READERS.get(path.suffix.casefold())
+    path = table.path or ""
+    found = storage.stored([path])[path]
+    if isinstance(found, storage.Absent):
+        remedy = "give the path of the table from this folder, or its gs:// or s3:// URI"
+        raise UserError(f"data.table.path: there is no file {path}; {remedy} ({found.why})")
+    reader = _READERS.get(PurePosixPath(path).suffix.casefold())
     if reader is None:
         raise UserError(
             f"data.table.path: {table.path} is of no known kind; its name must end in one of {' '.join(_READERS)}"
@@ -51,12 +53,12 @@ def read_rows(table: params.Table) -> Iterator[Row | Rejected]:
     try:
         for number, raw in enumerate(reader(path, partial(_choose, path, table.columns)), 1):
             yield raw if isinstance(raw, Rejected) else _plain_row(raw, number)
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+    except (pa.ArrowInvalid, UnicodeDecodeError, OSError) as error:
         hint = "; is a quote never closed?" if "straddling" in str(error) else ""
         raise UserError(f"data.table.path: {table.path} cannot be read: {' '.join(str(error).split())}{hint}") from None
 
 
-def _choose(path: Path, columns: dict[str, str], present: list[str]) -> dict[str, str]:
+def _choose(path: str, columns: dict[str, str], present: list[str]) -> dict[str, str]:
     """Our names -> theirs, for the columns that are there. Raises `UserError` for one that must be and is not."""
     for ours in columns.keys() - set(COLUMNS):
         raise UserError(f"data.table.columns: {ours}: unknown; a table's columns are {' '.join(COLUMNS)}")
@@ -92,11 +94,11 @@ def _plain(value: str | bytes | float | None) -> str | None:
     return None if value is None or value == "" else str(value)
 
 
-def _comma_separated(path: Path, choose: Chooser) -> Iterator[Raw]:
+def _comma_separated(path: str, choose: Chooser) -> Iterator[Raw]:
     return _delimited(path, choose, newlines_in_values=True)
 
 
-def _tab_separated(path: Path, choose: Chooser) -> Iterator[Raw]:
+def _tab_separated(path: str, choose: Chooser) -> Iterator[Raw]:
     """Without quoting, as Common Voice writes it, where a quote that opens a sentence may never close."""
     for row in _delimited(path, choose, delimiter="\t", quote_char=False):
         yield row if isinstance(row, Rejected) else {ours: _unquoted(cell) for ours, cell in row.items()}
@@ -108,7 +110,7 @@ def _unquoted(cell: bytes) -> bytes:
     return cell[1:-1].replace(b'""', b'"') if quoted else cell
 
 
-def _delimited(path: Path, choose: Chooser, **dialect: Any) -> Iterator[Raw]:
+def _delimited(path: str, choose: Chooser, **dialect: Any) -> Iterator[Raw]:
     skipped: list[Rejected] = []
 
     def skip(row: pa.csv.InvalidRow) -> str:
@@ -118,19 +120,19 @@ def _delimited(path: Path, choose: Chooser, **dialect: Any) -> Iterator[Raw]:
 
     parse = pa.csv.ParseOptions(invalid_row_handler=skip, **dialect)
     read = pa.csv.ReadOptions(use_threads=False)  # with threads, bad rows have no numbers
-    with pa.csv.open_csv(path, read, parse) as file:
+    with storage.open_read(path) as source, pa.csv.open_csv(source, read, parse) as file:
         chosen = choose(file.schema.names)
     skipped.clear()
     binary = dict.fromkeys(chosen.values(), pa.binary())
     convert = pa.csv.ConvertOptions(include_columns=list(binary), column_types=binary, strings_can_be_null=False)
-    with pa.csv.open_csv(path, read, parse, convert) as file:
+    with storage.open_read(path) as source, pa.csv.open_csv(source, read, parse, convert) as file:
         for batch in file:
             yield from _renamed(batch, chosen)
     yield from skipped
 
 
-def _json_lines(path: Path, choose: Chooser) -> Iterator[Raw]:
-    lines = path.read_bytes().removeprefix(codecs.BOM_UTF8).split(b"\n")
+def _json_lines(path: str, choose: Chooser) -> Iterator[Raw]:
+    lines = storage.read_bytes(path).removeprefix(codecs.BOM_UTF8).split(b"\n")
     rows = [_json_object(line, number) for number, line in enumerate(lines, 1) if line.strip()]
     names = {name: None for row in rows if not isinstance(row, Rejected) for name in row}  # in the order of the file
     if not names:
@@ -149,8 +151,8 @@ def _json_object(line: bytes, number: int) -> Raw:
     return content if isinstance(content, dict) else Rejected(f"line {number}", "bad row", "not a JSON object")
 
 
-def _parquet(path: Path, choose: Chooser) -> Iterator[Raw]:
-    with pq.ParquetFile(path) as file:
+def _parquet(path: str, choose: Chooser) -> Iterator[Raw]:
+    with storage.open_read(path) as source, pq.ParquetFile(source) as file:
         chosen = choose(file.schema_arrow.names)
         for batch in file.iter_batches(columns=list(chosen.values())):
             yield from _renamed(batch, chosen)
@@ -171,7 +173,7 @@ def _bytes_of_text(column: pa.Array) -> pa.Array:
     return column
 
 
-_READERS: dict[str, Callable[[Path, Chooser], Iterator[Raw]]] = {
+_READERS: dict[str, Callable[[str, Chooser], Iterator[Raw]]] = {
     ".csv": _comma_separated,
     ".tsv": _tab_separated,
     ".jsonl": _json_lines,

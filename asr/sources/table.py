@@ -1,17 +1,17 @@
-"""A table of the corpus (CSV, TSV, JSONL or Parquet) and the audio that it names -> utterances.
+"""A table of the corpus (CSV, TSV, JSONL or Parquet), here or in an object store, and the audio it names -> utterances.
 
 Columns: `audio` and `text`; optional `id language speaker split start_s end_s`. `data.table.columns` gives other names.
 """
 
 import math
 import os
-import stat
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from asr import params
+from asr import params, storage
 from asr.errors import UserError
 from asr.languages import language_code
 from asr.sources.rows import Row, read_rows
@@ -28,7 +28,7 @@ class Unusable(Exception):
 def utterances(data: params.Data, corpus: Path) -> Iterator[Utterance | Rejected]:
     """A row of the table each, in its order. Nothing goes into `corpus`: the audio stays where it is.
 
-    Raises `UserError` if the table, a column or the audio's root is missing.
+    Raises `UserError` if the table, a column or the audio's root is missing, or a store does not answer.
     """
     folder = AudioFolder.of(data.table)
     items = [
@@ -36,14 +36,20 @@ def utterances(data: params.Data, corpus: Path) -> Iterator[Utterance | Rejected
         for number, row in enumerate(read_rows(data.table), 1)
     ]
     n_pieces = Counter(item.audio for item in items if isinstance(item, Utterance))
+    files = storage.stored(n_pieces)
     for item in items:
-        if isinstance(item, Utterance):
-            item = replace(item, source_bytes=item.source_bytes // n_pieces[item.audio])
-        yield item
+        yield _sized(item, files[item.audio], n_pieces[item.audio]) if isinstance(item, Utterance) else item
+
+
+def _sized(row: Utterance, file: storage.Found, n_pieces: int) -> Utterance | Rejected:
+    """With its share of the file's bytes; rejected where there is no file."""
+    if isinstance(file, storage.Absent):
+        return Rejected(row.id, "missing audio", f"{row.audio}: {file.why}")
+    return replace(row, source_bytes=file.size_bytes // n_pieces)
 
 
 def listing(data: params.Data) -> Iterator[tuple[str, str]]:
-    """The table and each audio file that it names, with bytes and time of change; no audio is opened."""
+    """The table and each audio file that it names, with bytes and time of change or etag; no audio is opened."""
     folder = AudioFolder.of(data.table)
     paths = {str(data.table.path)}
     for row in read_rows(data.table):
@@ -52,31 +58,55 @@ def listing(data: params.Data) -> Iterator[tuple[str, str]]:
                 paths.add(folder.locate(row["audio"]))
             except Unusable:
                 continue  # what lies outside is not read, and so changes nothing
-    for path in sorted(paths):
-        yield path, _version(path)
+    for path, file in sorted(storage.stored(paths).items()):
+        yield path, "missing" if isinstance(file, storage.Absent) else f"{file.size_bytes}-{file.version}"
 
 
 @dataclass(frozen=True)
 class AudioFolder:
-    """Where the table's audio paths start; with a root, nothing outside of it is read."""
+    """Where the table's audio paths start, a directory or a URI; with a root, nothing outside of it is read."""
 
     path: str
     is_root: bool
 
     @classmethod
     def of(cls, table: params.Table) -> "AudioFolder":
-        """Raises `UserError` if `data.table.audio_root` is no directory."""
+        """Raises `UserError` if `data.table.audio_root` is no directory, or nothing lies below it in its store."""
         if table.audio_root is None:
-            return cls(os.path.dirname(os.path.abspath(str(table.path))), is_root=False)
-        if not os.path.isdir(table.audio_root):
+            path = str(table.path)
+            return cls(os.path.dirname(path if storage.is_remote(path) else os.path.abspath(path)), is_root=False)
+        if not storage.is_folder(table.audio_root):
             raise UserError(
                 f"data.table.audio_root: there is no directory {table.audio_root}; "
                 "give the one that the table's audio paths start from, or null for the table's own"
             )
+        if storage.is_remote(table.audio_root):
+            return cls(_resolved(table.audio_root.rstrip("/")), is_root=True)
         return cls(os.path.realpath(table.audio_root), is_root=True)
 
     def locate(self, audio: str) -> str:
-        """The path of a row's audio, relative to the working directory where it lies beneath. Raises `Unusable`."""
+        """A row's audio as a URI, or as a path: relative to the working directory where it lies beneath.
+
+        Raises `Unusable`.
+        """
+        if self.is_root and _scheme(audio) and not (storage.is_remote(self.path) and storage.is_remote(audio)):
+            raise Unusable("outside audio_root", audio)
+        if _scheme(audio) and not storage.is_remote(audio):
+            known = " and ".join(f"{scheme}://" for scheme in storage.EXTRAS)
+            raise Unusable("unknown scheme", f"{audio}: a recording has a path, or a URI of {known}")
+        if storage.is_remote(audio) or (storage.is_remote(self.path) and not os.path.isabs(audio)):
+            return self._locate_object(audio)
+        return self._locate_file(audio)
+
+    def _locate_object(self, audio: str) -> str:
+        uri = _resolved(audio if storage.is_remote(audio) else storage.join(self.path, audio))
+        if self.is_root and not uri.startswith(f"{self.path}/"):
+            raise Unusable("outside audio_root", audio)
+        return uri
+
+    def _locate_file(self, audio: str) -> str:
+        if self.is_root and storage.is_remote(self.path):
+            raise Unusable("outside audio_root", audio)
         path = os.path.abspath(os.path.join(self.path, audio))
         if self.is_root:
             try:
@@ -89,24 +119,42 @@ class AudioFolder:
         return path.removeprefix(here)
 
 
+def _scheme(audio: str) -> str | None:
+    """That of a URI (RFC 3986, 3.1); None of a path, which may have a colon too."""
+    match = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", audio)
+    return match and match[1]
+
+
+def _resolved(uri: str) -> str:
+    """A URI without `.` and `..`, which a store takes for names and a client may not; it stays in its bucket."""
+    scheme, _, path = uri.partition("://")
+    bucket, *names = path.split("/")
+    kept: list[str] = []
+    for name in names:
+        if name == "..":
+            del kept[-1:]
+        elif name != ".":
+            kept.append(name)
+    return f"{scheme}://{'/'.join([bucket, *kept])}"
+
+
 def _utterance(row: Row, number: int, folder: AudioFolder, data: params.Data) -> Utterance | Rejected:
+    """The bytes of its recording are not known yet."""
     name = row.get("id") or row["audio"] or f"row {number}"
     try:
         if not row["audio"]:
             raise Unusable("missing audio", f"row {number} names no file")
-        audio = folder.locate(row["audio"])
         start_s, end_s = _times(row)
         return Utterance(
             # Not from the row's number, so that a row more changes no other id.
             id=row.get("id") or row["audio"] + (f"@{start_s}" if row.get("start_s") else ""),
-            audio=audio,
+            audio=folder.locate(row["audio"]),
             text=row["text"] or "",
             language=_language(row, data),
             split=_split(row),
             speaker=row.get("speaker"),
             start_s=start_s,
             duration_s=None if end_s is None else end_s - start_s,
-            source_bytes=_size_bytes(audio),
         )
     except Unusable as unusable:
         return Rejected(name, *unusable.args)
@@ -140,21 +188,3 @@ def _split(row: Row) -> Split | None:
     if name and split is None:
         raise Unusable("unknown split", f"{name!r} is none of train, validation, test")
     return split
-
-
-def _size_bytes(path: str) -> int:
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        raise Unusable("missing audio", f"{path}: {getattr(error, 'strerror', error)}") from None
-    if not stat.S_ISREG(status.st_mode):
-        raise Unusable("missing audio", f"{path}: not a file")
-    return status.st_size
-
-
-def _version(path: str) -> str:
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError):
-        return "missing"
-    return f"{status.st_size}-{status.st_mtime_ns}"
