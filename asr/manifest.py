@@ -36,3 +36,10 @@ def read(folder: Path) -> Iterator[Utterance]:
         for batch in file.iter_batches():
             for row in batch.to_pylist():
                 yield Utterance(**row)
+
+
+def languages(folder: Path) -> list[str]:
+    """Those of the utterances, by code."""
+    with pq.ParquetFile(folder / MANIFEST) as file:
+        found = {name for batch in file.iter_batches(columns=["language"]) for name in batch[0].unique().to_pylist()}
+    return sorted(found)

@@ -6,6 +6,7 @@
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from asr import storage
 from asr.errors import UserError
 from asr.features import HOP, RATE_HZ
 
@@ -122,20 +124,23 @@ def decode_log_mel(data: bytes, n_mels: int, codec: str) -> NDArray[np.float32]:
 class ShardWriter:
     """Writes rows of `SCHEMA` in row groups that a loader can take in any order; whole or not at all.
 
-    A context manager: the file appears under its name when the block ends well, and `entry` describes it then.
+    A context manager: where the block ends well and had rows, the file appears as `name` in `root`, a folder or URI,
+    and `entry` describes it.
     """
 
-    def __init__(self, root: Path, name: str, n_mels: int, codec: str) -> None:
+    def __init__(self, root: str | Path, name: str, n_mels: int, codec: str) -> None:
         self.name, self.codec = name, codec
-        self._path = root / name
-        self._part = self._path.with_suffix(f".{os.getpid()}.part")
+        self._target = storage.join(root, name)
+        # A part lies beside its target, so that the target appears at once; that of an object store is uploaded.
+        folder = Path(tempfile.gettempdir()) if storage.is_remote(root) else Path(self._target).parent
+        self._part = folder / f"{name.replace('/', '-')}.{os.getpid()}.part"
         self._metadata = {"format": FORMAT, "n_mels": n_mels, "codec": codec, "hop": HOP, "rate_hz": RATE_HZ}
         self._rows: list[dict[str, Any]] = []
         self._n_rows = self._n_frames = 0
         self.entry: ShardEntry | None = None
 
     def __enter__(self) -> Self:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._part.parent.mkdir(parents=True, exist_ok=True)
         self._writer = pq.ParquetWriter(
             self._part,
             SCHEMA.with_metadata({key: str(value) for key, value in self._metadata.items()}),
@@ -168,11 +173,10 @@ class ShardWriter:
             if kind is None:
                 self._flush()
             self._writer.close()
-            if kind is None:
-                self.entry = ShardEntry(
-                    self.name, self._n_rows, self._n_frames, self._part.stat().st_size, sha256_of(self._part)
-                )
-                os.replace(self._part, self._path)
+            if kind is None and self._n_rows:
+                size_bytes, sha256 = self._part.stat().st_size, sha256_of(self._part)
+                storage.put(self._part, self._target)
+                self.entry = ShardEntry(self.name, self._n_rows, self._n_frames, size_bytes, sha256)
         finally:
             self._part.unlink(missing_ok=True)
 
@@ -185,6 +189,13 @@ def read_examples(folder: str | Path, split: str) -> Iterator[dict[str, Any]]:
             for batch in file.iter_batches(batch_size=ROWS_PER_GROUP):
                 for row in batch.to_pylist():
                     yield {**row, "log_mel": decode_log_mel(row["log_mel"], index.n_mels, index.codec)}
+
+
+def read_first(uri: str | Path, n_mels: int, codec: str) -> list[dict[str, Any]]:
+    """The rows of a shard's first row group, with `log_mel` decoded to float32 `(M, T)`."""
+    with storage.open_read(uri) as source, pq.ParquetFile(source) as file:
+        rows = file.read_row_group(0).to_pylist()
+    return [{**row, "log_mel": decode_log_mel(row["log_mel"], n_mels, codec)} for row in rows]
 
 
 def read_columns(folder: Path, split: str, columns: list[str]) -> pa.Table:

@@ -7,6 +7,9 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from asr.errors import UserError
+from asr.storage import join, read_bytes
+
+TOKENIZER, FRONT_END = "tokenizer.json", "front_end.json"
 
 
 @dataclass(frozen=True)
@@ -18,8 +21,8 @@ class FrontEnd:
     max_labels: int  # positions of the decoder
 
     @classmethod
-    def read(cls, base: Path) -> "FrontEnd":
-        return cls(**json.loads((base / "front_end.json").read_text(encoding="utf-8")))
+    def read(cls, base: str | Path) -> "FrontEnd":
+        return cls(**json.loads(read_bytes(join(base, FRONT_END))))
 
 
 class Labeller:
@@ -29,9 +32,10 @@ class Labeller:
     checkpoint is not multilingual. The start token is the first label here; the collator shifts it away.
     """
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: str | Path) -> None:
+        """`base` is the folder or URI of `tokenizer.json` and `front_end.json`."""
         self.front_end = FrontEnd.read(base)
-        self.tokenizer = Tokenizer.from_file(str(base / "tokenizer.json"))
+        self.tokenizer = Tokenizer.from_buffer(read_bytes(join(base, TOKENIZER)))
         self.tokenizer.encode_special_tokens = True  # "<|en|>" within a text is text, not a command
         self._end = self._id("<|endoftext|>")
 

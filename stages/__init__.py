@@ -14,6 +14,7 @@ from asr.errors import UserError
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 logging.basicConfig(level=logging.ERROR)  # before Beam is imported, which warns of every client that is not installed
+logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what its errors say is in the exception too
 COSTS = Path("data/costs.jsonl")  # what each stage took; nothing depends on it
 
 
