@@ -185,8 +185,8 @@ def read_examples(folder: str | Path, split: str) -> Iterator[dict[str, Any]]:
     """The rows of a split, in the order of the shards, with `log_mel` decoded to float32 `(M, T)`."""
     index = read_index(Path(folder))
     for entry in index.splits.get(split, []):
-        with pq.ParquetFile(Path(index.root) / entry.name, page_checksum_verification=True) as file:
-            for batch in file.iter_batches(batch_size=ROWS_PER_GROUP):
+        with storage.open_read(storage.join(index.root, entry.name)) as source:
+            for batch in pq.ParquetFile(source, page_checksum_verification=True).iter_batches(ROWS_PER_GROUP):
                 for row in batch.to_pylist():
                     yield {**row, "log_mel": decode_log_mel(row["log_mel"], index.n_mels, index.codec)}
 
@@ -201,9 +201,19 @@ def read_first(uri: str | Path, n_mels: int, codec: str) -> list[dict[str, Any]]
 def read_columns(folder: Path, split: str, columns: list[str]) -> pa.Table:
     """Some of the columns of a split, in the order of the shards."""
     index = read_index(folder)
-    files = [Path(index.root) / entry.name for entry in index.splits.get(split, [])]
-    tables = [pq.read_table(file, columns=columns, partitioning=None) for file in files]
+    tables = []
+    for entry in index.splits.get(split, []):
+        with storage.explained(uri := storage.join(index.root, entry.name), needed=True):
+            with open_shard(uri, entry.bytes) as shard:
+                tables.append(shard.read(columns))
     return pa.concat_tables(tables) if tables else pa.schema([SCHEMA.field(name) for name in columns]).empty_table()
+
+
+def open_shard(uri: str, size_bytes: int) -> pq.ParquetFile:
+    """A shard of which some columns or row groups are wanted; what lies together in an object is one request."""
+    if storage.is_remote(uri):
+        return pq.ParquetFile(storage.open_parts(uri, size_bytes), pre_buffer=True)
+    return pq.ParquetFile(uri)
 
 
 def sha256_of(path: Path) -> str:
