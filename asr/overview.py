@@ -4,9 +4,8 @@ The picture is a part of the features, which may not depend on the machine: asr.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +25,6 @@ MAX_SAMPLES, MAX_BARS = 8, 10
 LOST = "#b45309"
 COLOURS = {"train": AFTER, "validation": BEFORE, "test": INK}
 LOUDNESS = LinearSegmentedColormap.from_list("loudness", ["#0b1320", "#123b4a", AFTER, "#86d3b4", "#fdf7dc"])
-LOOKED_AT = 500  # rows, that the samples are chosen from
 
 # The page, in inches, measured from its upper left corner.
 WIDTH, MARGIN, GAP = 11.0, 0.4, 0.55
@@ -52,18 +50,6 @@ def draw(
     """Write the picture. `samples` are rows of `asr.shards.read_examples`; at most `MAX_SAMPLES` of them are shown."""
     with style():
         page(tallies, rejects, samples).savefig(path, dpi=150, metadata={"Software": None})
-
-
-def choose(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Rows to be shown: of each language the first, then whatever comes."""
-    first: dict[str, Mapping[str, Any]] = {}
-    others: list[Mapping[str, Any]] = []
-    for row in islice(rows, LOOKED_AT):
-        if row["language"] not in first:
-            first[row["language"]] = row
-        elif len(others) < MAX_SAMPLES:
-            others.append(row)
-    return [*first.values(), *others][:MAX_SAMPLES]
 
 
 def page(tallies: Mapping[str, Tally], rejects: Mapping[str, int], samples: Sequence[Mapping[str, Any]]) -> Figure:

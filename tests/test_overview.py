@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from asr.overview import MAX_SAMPLES, choose, draw, page
+from asr.overview import draw, page
 from asr.tally import Spoken, Tally, total
 from tests.builders import example
 
@@ -119,13 +119,6 @@ def test_a_long_text_is_cut_to_the_width_of_its_picture():
     row = spanish()[0] | {"trained_text": "W" * 500}
     (cut,) = (text for text in texts(page({"train": tally_of(row)}, {}, [row])) if text.startswith("W"))
     assert cut.endswith("…") and 10 < len(cut) < 25
-
-
-def test_samples_show_each_language_before_a_second_clip_of_one():
-    rows = [*spanish(20), example("en-1", language="en"), example("en-2", language="en")]
-    chosen = [row["id"] for row in choose(iter(rows))]
-    assert chosen == ["clip-0", "en-1", *(f"clip-{n}" for n in range(1, MAX_SAMPLES - 1))]
-    assert choose([]) == []
 
 
 def test_the_spectrogram_is_that_of_the_row():
