@@ -56,7 +56,7 @@ class Tally:
         self.frames += row["log_mel"].shape[1]
         self.labels += n_labels
         self.max_labels = max(self.max_labels, n_labels)
-        self.clipped += row["clipped_share"] >= CLIPPED_SHARE
+        self.clipped += bool(row["clipped_share"] >= CLIPPED_SHARE)  # NumPy's own is no int to JSON
 
     def __iadd__(self, other: "Tally") -> Self:
         for language, spoken in other.languages.items():

@@ -2,6 +2,7 @@ import json
 import random
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from asr.tally import Spoken, Tally, languages_by_hours, outside_alphabet, summary_lines, total, visible
@@ -68,6 +69,11 @@ def test_characters_that_train_lacks_are_named_by_split_commonest_first():
 
 def test_without_a_train_split_every_character_is_new():
     assert outside_alphabet({"test": said("a a")}) == {"test": {"a": 2}}
+
+
+def test_the_measures_of_numpy_become_plain_numbers():
+    row = example("a", clipped_share=np.float64(0.5)) | {"duration_s": np.float64(1.25)}
+    assert json.loads(json.dumps(tally_of(row).to_json())) == tally_of(row).to_json()
 
 
 def test_languages_stand_in_the_order_of_their_hours():
