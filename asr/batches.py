@@ -3,22 +3,25 @@
 Axis names: B batch, T frames, M mel bins, L labels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from asr import storage
 from asr.epochs import Layout, MicroBatch, divide, plan_epoch, read_lengths, windows_of
 from asr.features import pad_log_mel
-from asr.shards import decode_log_mel, read_index
+from asr.shards import decode_log_mel, open_shard, read_index
 
 POOL_ROWS = 2_000  # held compressed: 30 MB for clips of 2 s, 400 MB for clips of 30 s
+OPEN_SHARDS = 32  # of which the footer is kept, so that a row group is one read
+COLUMNS = ["id", "log_mel", "labels"]
 MASKED = -100  # the target that torch's cross-entropy leaves out
 ALONE = Layout()
 
@@ -53,6 +56,7 @@ class EpochBatches(IterableDataset[Batch]):
         self.batch_size, self.pad_id, self.seed = batch_size, pad_id, seed
         self.layout, self.start, self.pool_rows = layout, start, pool_rows
         self.epoch = start[0]
+        self._shard_bytes = {entry.name: entry.bytes for entry in self.index.splits.get(split, [])}
         self._first_rows = np.array([block.first_row for block in self.lengths.blocks])
 
     @property
@@ -86,10 +90,12 @@ class EpochBatches(IterableDataset[Batch]):
         for part in schedule:
             rows_due[part.rows] += 1
         held: dict[int, dict[str, Any]] = {}
+        # Opened here, in the process that reads: what a parent has opened is no use to a forked worker.
+        opened = lru_cache(OPEN_SHARDS)(open_shard)
         for part in schedule:
             for row in part.rows.tolist():
                 if row not in held:
-                    held |= self._read_block_of(row, rows_due)
+                    held |= self._read_block_of(row, rows_due, opened)
             rows = [held[row] for row in part.rows.tolist()]
             rows_due[part.rows] -= 1
             for row in part.rows.tolist():
@@ -97,11 +103,14 @@ class EpochBatches(IterableDataset[Batch]):
                     del held[row]
             yield self._collate(rows, part)
 
-    def _read_block_of(self, row: int, rows_due: NDArray[np.int32]) -> dict[int, dict[str, Any]]:
+    def _read_block_of(
+        self, row: int, rows_due: NDArray[np.int32], opened: Callable[[str, int], pq.ParquetFile]
+    ) -> dict[int, dict[str, Any]]:
         """The rows of the block that holds `row`, by number, without those that are no longer due."""
         block = self.lengths.blocks[int(np.searchsorted(self._first_rows, row, side="right")) - 1]
-        with fsspec.open(f"{self.index.root}/{block.shard}") as file, pq.ParquetFile(file) as shard:
-            table = shard.read_row_group(block.row_group, columns=["id", "log_mel", "labels"])
+        uri = storage.join(self.index.root, block.shard)
+        with storage.explained(uri, needed=True):
+            table = opened(uri, self._shard_bytes[block.shard]).read_row_group(block.row_group, COLUMNS)
         due = np.flatnonzero(rows_due[block.first_row : block.first_row + block.n_rows])
         return dict(zip((due + block.first_row).tolist(), table.take(due).to_pylist(), strict=True))
 

@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import fsspec
 import numpy as np
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from asr import storage
 from asr.features import MAX_FRAMES
-from asr.shards import Index
+from asr.shards import Index, open_shard
 from asr.whisper import window_frames
 
 RowNumbers = NDArray[np.int64]
@@ -68,7 +67,8 @@ def read_lengths(index: Index, split: str) -> Lengths:
     n_labels: list[NDArray[np.int32]] = [np.empty(0, np.int32)]
     n_rows = 0
     for entry in index.splits.get(split, []):
-        with fsspec.open(f"{index.root}/{entry.name}") as file, pq.ParquetFile(file) as shard:
+        uri = storage.join(index.root, entry.name)
+        with storage.explained(uri, needed=True), open_shard(uri, entry.bytes) as shard:
             for group in range(shard.num_row_groups):
                 columns = shard.read_row_group(group, columns=["n_frames", "labels"])
                 blocks.append(Block(entry.name, group, n_rows, columns.num_rows))

@@ -203,9 +203,9 @@ def read_columns(folder: Path, split: str, columns: list[str]) -> pa.Table:
     index = read_index(folder)
     tables = []
     for entry in index.splits.get(split, []):
-        with storage.explained(uri := storage.join(index.root, entry.name), needed=True):
-            with open_shard(uri, entry.bytes) as shard:
-                tables.append(shard.read(columns))
+        uri = storage.join(index.root, entry.name)
+        with storage.explained(uri, needed=True), open_shard(uri, entry.bytes) as shard:
+            tables.append(shard.read(columns))
     return pa.concat_tables(tables) if tables else pa.schema([SCHEMA.field(name) for name in columns]).empty_table()
 
 

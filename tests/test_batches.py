@@ -86,8 +86,8 @@ def count_rows_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     read: list[int] = []
     original = EpochBatches._read_block_of
 
-    def counted(self, row, due):
-        rows = original(self, row, due)
+    def counted(self, row, *rest):
+        rows = original(self, row, *rest)
         read.extend(rows)
         return rows
 
