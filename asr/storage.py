@@ -32,6 +32,7 @@ ENDPOINTS = {"gs": "STORAGE_EMULATOR_HOST", "s3": "AWS_ENDPOINT_URL"}
 # What S3 says of an account, not of an object: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 BAD_ACCOUNT = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"}
 CHUNK_BYTES = 64 * 2**20  # what is read by one request, and held in memory
+PART_BYTES = 8 * 2**20  # of an upload; S3's client holds ten of them
 CONNECT_S, READ_S = 5, 60  # timeouts of one try; aiohttp's own are 30 s and 5 minutes
 N_LISTED_AT_ONCE = 16
 
@@ -212,7 +213,7 @@ def put(local: Path, uri: str | Path) -> None:
     """Moves a finished local file to where it belongs, whole or not at all; a large one in several parts."""
     if is_remote(uri):
         with explained(uri, needed=True):
-            file_system(uri).put_file(str(local), str(uri))
+            file_system(uri).put_file(str(local), str(uri), chunksize=PART_BYTES)
         local.unlink()
         return
     Path(uri).parent.mkdir(parents=True, exist_ok=True)
