@@ -1,0 +1,74 @@
+"""Clips, real or generated -> a folder that the preprocess stage runs in: manifest, listing, base and params.yaml."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import soundfile
+
+from asr import manifest, params
+from asr.rejects import write_rejects
+from asr.sources import tuxpaint
+from asr.utterances import Utterance
+
+GENERATED_RATE_HZ = 44_100
+GENERATED_S = (1.0, 5.0)  # shortest and longest
+LINKS_PER_FOLDER = 1_000
+# What follows `python` to run the stage as dvc.yaml does, in a folder of `job_folder`.
+PREPROCESS = ("-m", "stages.preprocess", "manifest", "listing.json", "base", "features", "work")
+
+
+def job_folder(folder: Path, utterances: Sequence[Utterance], base: Path, codec: str = "float16") -> None:
+    """Makes `folder`, in which `PREPROCESS` runs."""
+    manifest.write(utterances, folder / "manifest")
+    write_rejects(folder / "manifest", [])
+    (folder / "listing.json").write_text("{}\n")
+    (folder / "params.yaml").write_text(json.dumps({"features": {"codec": codec}}) + "\n")
+    (folder / "base").symlink_to(base.resolve())
+
+
+def real_clips(folder: Path, n_clips: int) -> list[Utterance]:
+    """Tux Paint's clips in all of its languages, every k-th by language and name, so that at least `n_clips` remain."""
+    languages = list(get_args(params.TuxpaintLanguage))
+    data = params.Data(source="tuxpaint", tuxpaint=params.Tuxpaint(languages=languages))
+    rows = [row for row in tuxpaint.utterances(data, folder) if isinstance(row, Utterance)]
+    rows.sort(key=lambda row: row.id)  # which starts with the language
+    return with_splits(rows[:: max(1, len(rows) // n_clips)])
+
+
+def generated_clips(folder: Path, n_clips: int, n_distinct: int = 500) -> list[Utterance]:
+    """Ogg clips of a buzz with formants and pauses: `n_distinct` files, under as many names as are asked for."""
+    random = np.random.default_rng(1)
+    folder.mkdir(parents=True)
+    originals = []
+    for number in range(min(n_distinct, n_clips)):
+        originals.append(folder / f"{number:03d}.ogg")
+        soundfile.write(originals[-1], _buzz(random.uniform(*GENERATED_S), random), GENERATED_RATE_HZ)
+    rows = []
+    for number in range(n_clips):
+        original = originals[number % len(originals)]
+        path = folder / f"{number // LINKS_PER_FOLDER:03d}" / f"{number:06d}.ogg"
+        path.parent.mkdir(exist_ok=True)
+        os.link(original, path)
+        text = f"Generated clip number {number} says nothing at all."
+        rows.append(Utterance(path.stem, str(path), text, "en", source_bytes=original.stat().st_size))
+    return with_splits(rows)
+
+
+def with_splits(rows: Sequence[Utterance]) -> list[Utterance]:
+    """Of twenty rows one is for validation and one for the test."""
+    special = {5: "validation", 15: "test"}
+    return [replace(row, split=special.get(number % 20, "train")) for number, row in enumerate(rows)]  # type: ignore[arg-type]
+
+
+def _buzz(duration_s: float, random: np.random.Generator) -> np.ndarray:
+    """`(n_samples,)`, with the rough shape of speech."""
+    t_s = np.arange(round(duration_s * GENERATED_RATE_HZ)) / GENERATED_RATE_HZ
+    pitch_hz = random.uniform(90, 220)
+    buzz = sum(np.sin(2 * np.pi * pitch_hz * k * t_s) / k for k in range(1, 20))
+    syllables = 0.5 + 0.5 * np.sin(2 * np.pi * random.uniform(2, 5) * t_s + random.uniform(0, 6))
+    return 0.1 * buzz * syllables + 0.002 * random.standard_normal(len(t_s))
