@@ -1,4 +1,4 @@
-"""Tokenizer and mel settings -> whether Dataflow would get the expected job, and whether its graph gives the same bytes.
+"""Tokenizer and mel settings -> whether Dataflow would get the expected job, and its graph gives the same bytes.
 
 `python -m pipelines.dataflow_check` builds the job as for submission, without network or account, compares it with
 GOLDEN (`--update` rewrites that), runs the very graph on this machine, and compares its shards with a plain run's.
