@@ -56,7 +56,6 @@ class EpochBatches(IterableDataset[Batch]):
         self.batch_size, self.pad_id, self.seed = batch_size, pad_id, seed
         self.layout, self.start, self.pool_rows = layout, start, pool_rows
         self.epoch = start[0]
-        self._shard_bytes = {entry.name: entry.bytes for entry in self.index.splits.get(split, [])}
         self._first_rows = np.array([block.first_row for block in self.lengths.blocks])
 
     @property
@@ -104,13 +103,13 @@ class EpochBatches(IterableDataset[Batch]):
             yield self._collate(rows, part)
 
     def _read_block_of(
-        self, row: int, rows_due: NDArray[np.int32], opened: Callable[[str, int], pq.ParquetFile]
+        self, row: int, rows_due: NDArray[np.int32], opened: Callable[[str], pq.ParquetFile]
     ) -> dict[int, dict[str, Any]]:
         """The rows of the block that holds `row`, by number, without those that are no longer due."""
         block = self.lengths.blocks[int(np.searchsorted(self._first_rows, row, side="right")) - 1]
         uri = storage.join(self.index.root, block.shard)
         with storage.explained(uri, needed=True):
-            table = opened(uri, self._shard_bytes[block.shard]).read_row_group(block.row_group, COLUMNS)
+            table = opened(uri).read_row_group(block.row_group, COLUMNS)
         due = np.flatnonzero(rows_due[block.first_row : block.first_row + block.n_rows])
         return dict(zip((due + block.first_row).tolist(), table.take(due).to_pylist(), strict=True))
 

@@ -68,7 +68,7 @@ def read_lengths(index: Index, split: str) -> Lengths:
     n_rows = 0
     for entry in index.splits.get(split, []):
         uri = storage.join(index.root, entry.name)
-        with storage.explained(uri, needed=True), open_shard(uri, entry.bytes) as shard:
+        with storage.explained(uri, needed=True), open_shard(uri) as shard:
             for group in range(shard.num_row_groups):
                 columns = shard.read_row_group(group, columns=["n_frames", "labels"])
                 blocks.append(Block(entry.name, group, n_rows, columns.num_rows))

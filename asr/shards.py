@@ -204,15 +204,15 @@ def read_columns(folder: Path, split: str, columns: list[str]) -> pa.Table:
     tables = []
     for entry in index.splits.get(split, []):
         uri = storage.join(index.root, entry.name)
-        with storage.explained(uri, needed=True), open_shard(uri, entry.bytes) as shard:
+        with storage.explained(uri, needed=True), open_shard(uri) as shard:
             tables.append(shard.read(columns))
     return pa.concat_tables(tables) if tables else pa.schema([SCHEMA.field(name) for name in columns]).empty_table()
 
 
-def open_shard(uri: str, size_bytes: int) -> pq.ParquetFile:
+def open_shard(uri: str) -> pq.ParquetFile:
     """A shard of which some columns or row groups are wanted; what lies together in an object is one request."""
     if storage.is_remote(uri):
-        return pq.ParquetFile(storage.open_parts(uri, size_bytes), pre_buffer=True)
+        return pq.ParquetFile(storage.open_parts(uri), pre_buffer=True)
     return pq.ParquetFile(uri)
 
 

@@ -198,15 +198,15 @@ def _chunk(uri: str | Path, start: int) -> bytes:
     return chunk
 
 
-def open_parts(uri: str | Path, size_bytes: int | None = None) -> Any:
+def open_parts(uri: str | Path) -> Any:
     """A seekable binary file of which parts are wanted: each read is one request, and nothing is read ahead.
 
-    `size_bytes`, where it is known, saves a request. Reading may raise what a store's client raises: see `explained`.
+    Reading may raise what a store's client raises: see `explained`.
     """
     if not is_remote(uri):
         return open(uri, "rb")
     with explained(uri):
-        return file_system(uri).open(str(uri), "rb", cache_type="none", size=size_bytes)
+        return file_system(uri).open(str(uri), "rb", cache_type="none")
 
 
 def put(local: Path, uri: str | Path) -> None:
