@@ -24,11 +24,12 @@ class Progressed:
     def __init__(self, home: str, planned: Sequence[PlannedShard]) -> None:
         self.home, self.planned = home, planned
         self.waiting = {shard.name: shard for shard in planned}
-        self.hours = 0.0  # of speech
-        self.done_bytes = 0
-        self.poll()
+        for receipt in finished(home, planned):
+            del self.waiting[receipt.name]
         self.n_before = self.n_done
-        self.hours, self.done_bytes, self.began_s = 0.0, 0, time.monotonic()
+        self.hours, self.done_bytes = 0.0, 0  # of speech and of source audio
+        # Workers take seconds to start, which says nothing of their speed.
+        self.began_s = self.idle_until_s = time.monotonic()
 
     @property
     def n_done(self) -> int:
@@ -38,14 +39,17 @@ class Progressed:
         for receipt in finished(self.home, [*self.waiting.values()]):
             self.hours += receipt.tally.hours
             self.done_bytes += self.waiting.pop(receipt.name).source_bytes
+        if not self.done_bytes:
+            self.idle_until_s = time.monotonic()
 
     def __str__(self) -> str:
-        wall_s = time.monotonic() - self.began_s
-        line = f"{self.n_done:,} of {len(self.planned):,} shards after {_clock(wall_s)}"
+        now_s = time.monotonic()
+        line = f"{self.n_done:,} of {len(self.planned):,} shards after {_clock(now_s - self.began_s)}"
         if self.done_bytes:
+            busy_s = now_s - self.idle_until_s
             left_bytes = sum(shard.source_bytes for shard in self.waiting.values())
-            line += f", {self.hours:.2f} h of speech, {self.hours * 3600 / wall_s:,.0f}x real time"
-            line += f", about {_clock(wall_s / self.done_bytes * left_bytes)} left"
+            line += f", {self.hours:.2f} h of speech, {self.hours * 3600 / busy_s:,.0f}x real time"
+            line += f", about {_clock(busy_s / self.done_bytes * left_bytes)} left"
         return line
 
 
@@ -67,13 +71,14 @@ def reported(home: str, planned: Sequence[PlannedShard]) -> Iterator[None]:
 def _watch(state: Progressed, ended: threading.Event) -> None:
     poll_s = POLL_REMOTE_S if is_remote(state.home) else POLL_S
     console = Console(stderr=True)
-    columns = BarColumn(), TextColumn("{task.description}")
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    columns = BarColumn(bar_width=20), TextColumn("{task.description}")
+    shown = console.is_terminal
+    with Progress(*columns, console=console, transient=True, refresh_per_second=1, disable=not shown) as bar:
         task = bar.add_task(str(state), total=len(state.planned), completed=state.n_done)
         while not ended.wait(poll_s):
             state.poll()
             bar.update(task, description=str(state), completed=state.n_done)
-            if not console.is_terminal:
+            if not shown:
                 say(str(state))
 
 
