@@ -9,7 +9,7 @@ import pytest
 from asr import params
 from pipelines import dataflow_check
 from pipelines.dataflow_check import described, difference, dry_job, run_here, shard_hashes, small_corpus
-from pipelines.shard_job import Job
+from pipelines.shard_job import Job, ShardFailed
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_the_graph_itself_gives_the_shards_of_a_plain_run(scratch, capsys):
 
 def test_a_graph_that_fails_is_no_success(job, planned, tmp_path):
     broken = dry_job(replace(job, plan=str(tmp_path / "absent.parquet"), home=str(tmp_path)), planned[1])
-    with pytest.raises(RuntimeError, match="ShardFailed"):
+    with pytest.raises(ShardFailed, match="No such file"):
         run_here(broken.proto_pipeline)
     assert shard_hashes(tmp_path) == {}
 
