@@ -4,12 +4,13 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
-from asr.audio import BadAudio, Clip, read_clip, recording
+from asr.audio import Clip, clip, read_piece
 from asr.features import log_mel
 from asr.params import Audio, Text
+from asr.recordings import BadAudio, Recording, recording
 from asr.text import trained_text
 from asr.tokens import Labeller
-from asr.utterances import Rejected, Utterance
+from asr.utterances import Rejected, Seconds, Utterance
 
 
 def examples(
@@ -20,19 +21,37 @@ def examples(
         waiting = list(pieces)[::-1]
         try:
             with recording(path) as file:
+                last = LastPiece(file)
                 while waiting:
                     utterance = waiting.pop()
                     try:
-                        clip = read_clip(file, utterance.start_s, utterance.duration_s, audio)
+                        spoken = last.clip(utterance, audio)
                     except BadAudio as bad:
                         yield Rejected(utterance.id, bad.reason, bad.detail)
                     else:
-                        yield example(utterance, clip, text, labeller)
+                        yield example(utterance, spoken, text, labeller)
         except BadAudio as bad:
             yield from (Rejected(utterance.id, bad.reason, bad.detail) for utterance in reversed(waiting))
 
 
-def example(utterance: Utterance, clip: Clip, rules: Text, labeller: Labeller) -> dict[str, Any] | Rejected:
+class LastPiece:
+    """The piece of a recording that was read last: copies of an utterance follow it, and are made from it."""
+
+    def __init__(self, file: Recording) -> None:
+        self._file = file
+        self._times: tuple[Seconds, Seconds | None] | None = None
+
+    def clip(self, utterance: Utterance, rules: Audio) -> Clip:
+        """Raises `BadAudio`."""
+        times = (utterance.start_s, utterance.duration_s)
+        if times != self._times:
+            self._times = None
+            self._piece = read_piece(self._file, *times, rules.max_s * utterance.speed)
+            self._times = times
+        return clip(self._piece, rules, utterance.speed, utterance.augment, utterance.id)
+
+
+def example(utterance: Utterance, spoken: Clip, rules: Text, labeller: Labeller) -> dict[str, Any] | Rejected:
     """The row of one clip: the columns of asr.shards.SCHEMA, `log_mel` still float32 `(M, T)`."""
     text = trained_text(utterance.text, rules)
     if not text:
@@ -43,15 +62,15 @@ def example(utterance: Utterance, clip: Clip, rules: Text, labeller: Labeller) -
         return Rejected(utterance.id, "too long text", detail)
     return {
         "id": utterance.id,
-        "log_mel": log_mel(clip.samples, labeller.front_end.n_mels),
+        "log_mel": log_mel(spoken.samples, labeller.front_end.n_mels),
         "labels": labels,
         "text": utterance.text,
         "trained_text": text,
         "language": utterance.language,
-        "duration_s": clip.duration_s,
+        "duration_s": spoken.duration_s,
         "speaker": utterance.speaker,
-        "peak": clip.peak,
-        "rms": clip.rms,
-        "clipped_share": clip.clipped_share,
-        "digest": clip.digest,
+        "peak": spoken.peak,
+        "rms": spoken.rms,
+        "clipped_share": spoken.clipped_share,
+        "digest": spoken.digest,
     }

@@ -3,17 +3,19 @@ import pytest
 import soundfile
 import soxr
 
-from asr.audio import BadAudio, read_clip, recording
+from asr.audio import Piece, clip, read_piece
 from asr.features import RATE_HZ
 from asr.params import Audio
+from asr.recordings import BadAudio, recording
 from tests.builders import speech_like
+from tests.recorded import without_flac_length
 
 RULES = Audio()
 
 
-def clip_of(path, start_s=0.0, duration_s=None, rules=RULES):
+def clip_of(path, start_s=0.0, duration_s=None, rules=RULES, speed=1.0):
     with recording(str(path)) as file:
-        return read_clip(file, start_s, duration_s, rules)
+        return clip(read_piece(file, start_s, duration_s, rules.max_s * speed), rules, speed)
 
 
 def reason_of(path, *args, **kwargs):
@@ -34,32 +36,58 @@ def wav(tmp_path):
 
 def test_sixteen_kilohertz_come_back_as_they_are(wav):
     samples = speech_like(1.0)
-    clip = clip_of(wav(samples, subtype="FLOAT"))
-    np.testing.assert_array_equal(clip.samples, samples)
-    assert clip.duration_s == 1.0
-    assert clip.peak == pytest.approx(np.abs(samples).max())
-    assert clip.rms == pytest.approx(np.sqrt(np.mean(samples**2)))
-    assert clip.clipped_share == 0
+    spoken = clip_of(wav(samples, subtype="FLOAT"))
+    np.testing.assert_array_equal(spoken.samples, samples)
+    assert spoken.duration_s == 1.0
+    assert spoken.peak == pytest.approx(np.abs(samples).max())
+    assert spoken.rms == pytest.approx(np.sqrt(np.mean(samples**2)))
+    assert spoken.clipped_share == 0
 
 
 @pytest.mark.parametrize("rate_hz", [8000, 22050, 44100, 48000])
 def test_other_rates_are_resampled_by_soxr(wav, rate_hz):
     samples = speech_like(1.0, rate_hz=rate_hz)
-    clip = clip_of(wav(samples, rate_hz, subtype="FLOAT"))
-    np.testing.assert_array_equal(clip.samples, soxr.resample(samples, rate_hz, RATE_HZ))
-    assert len(clip.samples) == pytest.approx(RATE_HZ, abs=1)
+    spoken = clip_of(wav(samples, rate_hz, subtype="FLOAT"))
+    np.testing.assert_array_equal(spoken.samples, soxr.resample(samples, rate_hz, RATE_HZ))
+    assert len(spoken.samples) == pytest.approx(RATE_HZ, abs=1)
 
 
-def test_channels_are_mixed(wav):
-    left, right = speech_like(0.5, 1), speech_like(0.5, 2)
-    clip = clip_of(wav(np.stack([left, right], axis=1), subtype="FLOAT"))
-    np.testing.assert_allclose(clip.samples, (left + right) / 2, atol=1e-7)
+@pytest.mark.parametrize("speed", [0.9, 1.1, 2.0])
+def test_another_speed_changes_length_and_pitch(speed):
+    time_s = np.arange(2 * 44_100) / 44_100
+    tone = np.sin(2 * np.pi * 440 * time_s).astype(np.float32)
+    spoken = clip(Piece(tone, 44_100), RULES, speed)
+    assert spoken.duration_s == pytest.approx(2 / speed, abs=1e-4)
+    spectrum = np.abs(np.fft.rfft(spoken.samples * np.hanning(len(spoken.samples))))
+    assert np.argmax(spectrum) / spoken.duration_s == pytest.approx(440 * speed, abs=1)
+
+
+def test_duration_is_limited_after_the_speed(wav):
+    path = wav(speech_like(28.0))
+    assert clip_of(path).duration_s == 28
+    assert reason_of(path, speed=0.9) == "too long"
+    path = wav(speech_like(32.0))
+    assert reason_of(path) == "too long"
+    assert clip_of(path, speed=1.1).duration_s == pytest.approx(32 / 1.1, abs=1e-4)
+    with pytest.raises(BadAudio, match="too long"):
+        clip(Piece(speech_like(28.0), RATE_HZ), RULES, 0.9)
+    with pytest.raises(BadAudio, match="too short"):
+        clip(Piece(speech_like(0.15), RATE_HZ), RULES, 2.0)
+
+
+def test_a_copy_is_measured_as_it_is_and_refused_as_its_original(wav):
+    piece = Piece(speech_like(1.0), RATE_HZ)
+    original, copy = clip(piece, RULES), clip(piece, RULES, augment="noise", seed="a~noise")
+    assert original.digest != copy.digest and original.rms < copy.rms
+    assert copy.peak == np.abs(copy.samples).max()
+    with pytest.raises(BadAudio, match="silent"):
+        clip(Piece(np.zeros(RATE_HZ, np.float32), RATE_HZ), RULES, augment="noise", seed="a~noise")
 
 
 def test_a_piece_is_read_by_seeking(wav):
     samples = speech_like(3.0)
-    clip = clip_of(wav(samples, subtype="FLOAT"), start_s=1.0, duration_s=0.5)
-    np.testing.assert_array_equal(clip.samples, samples[16000:24000])
+    spoken = clip_of(wav(samples, subtype="FLOAT"), start_s=1.0, duration_s=0.5)
+    np.testing.assert_array_equal(spoken.samples, samples[16000:24000])
 
 
 def test_equal_audio_has_an_equal_digest_whatever_its_file(wav):
@@ -69,27 +97,37 @@ def test_equal_audio_has_an_equal_digest_whatever_its_file(wav):
     assert clip_of(wav(samples[:-1])).digest not in digests
 
 
-def test_each_kind_of_bad_audio_has_its_reason(wav, tmp_path):
-    (tmp_path / "nothing.wav").touch()
-    (tmp_path / "text.wav").write_text("this is no audio")
-    nan = speech_like(1.0)
-    nan[100] = np.nan
-    assert reason_of(tmp_path / "absent.wav") == "missing audio"
-    assert reason_of(tmp_path / "nothing.wav") == "empty audio"
-    assert reason_of(tmp_path / "text.wav") == "undecodable audio"
-    assert reason_of(tmp_path) == "undecodable audio"
-    assert reason_of(wav(np.zeros(0))) == "empty audio"
-    assert reason_of(wav(speech_like(0.05))) == "too short"
-    assert reason_of(wav(speech_like(30.1))) == "too long"
-    assert reason_of(wav(np.zeros(16000))) == "silent"
-    assert reason_of(wav(nan, subtype="FLOAT")) == "not a number"
-    assert reason_of(wav(speech_like(1.0)), start_s=2.0) == "empty audio"
-
-
 def test_the_bounds_themselves_are_allowed(wav):
-    assert clip_of(wav(speech_like(30.0))).duration_s == 30.0
-    assert clip_of(wav(speech_like(0.1))).duration_s == pytest.approx(0.1)
+    for rate_hz in (16_000, 22_050, 44_100):
+        assert clip_of(wav(speech_like(30.0, rate_hz=rate_hz), rate_hz)).duration_s == pytest.approx(30.0, abs=1e-4)
+        assert clip_of(wav(speech_like(0.1, rate_hz=rate_hz), rate_hz)).duration_s == pytest.approx(0.1, abs=1e-4)
 
 
 def test_a_piece_of_a_long_recording_is_not_too_long(wav):
-    assert clip_of(wav(speech_like(40.0)), start_s=35.0, duration_s=2.0).duration_s == 2.0
+    path = wav(speech_like(40.0))
+    assert clip_of(path, start_s=35.0, duration_s=2.0).duration_s == 2.0
+    assert clip_of(path, start_s=35.0).duration_s == 5.0
+    assert reason_of(path, start_s=2.0) == "too long"
+    assert reason_of(path, start_s=2.0, duration_s=31.0) == "too long"
+
+
+def test_a_piece_may_lack_half_a_second_of_what_was_declared(wav):
+    path = wav(speech_like(5.0))
+    assert clip_of(path, 4.0, 1.4).duration_s == pytest.approx(1.0)
+    assert reason_of(path, 4.0, 1.6) == "cut short"
+    assert reason_of(path, 5.0, 1.0) == "empty audio"
+    with pytest.raises(BadAudio, match=r"the last 1\.50 s are missing: the recording ends at 5\.00 s"):
+        clip_of(path, 4.5, 2.0)
+
+
+def test_no_more_is_decoded_than_is_used(wav, tmp_path, monkeypatch):
+    """Neither of a recording that says it lasts for hours, nor of one that doesn't say."""
+    asked = []
+    path = wav(speech_like(60.0), name="long.flac")
+    path.write_bytes(without_flac_length(path.read_bytes()))
+    with recording(str(path)) as file:
+        read = file.read
+        monkeypatch.setattr(file, "read", lambda start, n: asked.append(n) or read(start, n))
+        with pytest.raises(BadAudio, match="too long"):
+            read_piece(file, 0.0, None, 30.0)
+    assert asked == [30 * RATE_HZ + 1]
