@@ -20,7 +20,7 @@ from asr.utterances import SPLITS, Rejected
 from pipelines.receipts import read_receipts
 
 SHARDS = "shards.json"  # in the folder of a split whose shards lie elsewhere
-N_SAMPLES = 6  # spectrograms in the picture
+N_SAMPLES = 8  # spectrograms in the picture
 
 
 @dataclass
