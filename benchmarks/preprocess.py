@@ -97,7 +97,7 @@ def _run(way: str, clips: Sequence[Utterance], base: Path, folder: Path) -> Run:
         shutil.rmtree(folder, ignore_errors=True)
         job_folder(folder, rows, base, codec)
         usages.append(measured([sys.executable, *COMMANDS[way]], folder, CORE))
-    return Run(*usages, len(clips) - len(few), folder_bytes(folder / "features"))
+    return Run(usages[0], usages[1], len(clips) - len(few), folder_bytes(folder / "features"))
 
 
 def _few(clips: Iterable[Utterance]) -> list[Utterance]:

@@ -36,9 +36,7 @@ class Target:
 
     def __str__(self) -> str:
         bound = f"at most {self.at_most:g}" if self.at_most is not None else f"at least {self.at_least:g}"
-        figure = (
-            "" if self.figure is None else f": {self.figure:,.3g}" if self.figure < 1e3 else f": {self.figure:,.0f}"
-        )
+        figure = "" if self.figure is None else f": {self.figure:,.{0 if self.figure >= 1e3 else 2}f}"
         return f"{self.verdict}  {self.claim}{figure} ({bound})"
 
 
