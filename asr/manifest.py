@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from asr.storage import is_remote
 from asr.utterances import Utterance
 
 MANIFEST = "manifest.parquet"
@@ -40,6 +41,19 @@ def read(folder: Path) -> Iterator[Utterance]:
 
 def languages(folder: Path) -> list[str]:
     """Those of the utterances, by code."""
+    return sorted({name for batch in _column(folder, "language") for name in batch.unique().to_pylist()})
+
+
+def count_local(folder: Path) -> tuple[int, int]:
+    """Utterances whose audio lies on this machine, and all of them."""
+    n_local = n_rows = 0
+    for paths in _column(folder, "audio"):
+        n_local += sum(not is_remote(path) for path in paths.to_pylist())
+        n_rows += len(paths)
+    return n_local, n_rows
+
+
+def _column(folder: Path, name: str) -> Iterator[pa.Array]:
     with pq.ParquetFile(folder / MANIFEST) as file:
-        found = {name for batch in file.iter_batches(columns=["language"]) for name in batch[0].unique().to_pylist()}
-    return sorted(found)
+        for batch in file.iter_batches(columns=[name]):
+            yield batch[0]

@@ -27,7 +27,7 @@ from asr.shards import FEATURES_VERSION, Index, sha256_of
 from asr.tally import summary_lines, total
 from asr.tokens import FRONT_END, TOKENIZER, Labeller
 from asr.utterances import Seconds
-from pipelines.options import runner_options
+from pipelines.options import check_reach, runner_options
 from pipelines.outcome import Outcome, publish
 from pipelines.progress import reported
 from pipelines.receipts import finished
@@ -50,6 +50,7 @@ def preprocess(corpus: Corpus, base: Path, features: Path, work: Path, params: P
     labeller = Labeller(base)
     for language in manifest.languages(corpus.manifest):
         labeller.prefix(language)  # raises for one that the checkpoint does not know
+    check_reach(*manifest.count_local(corpus.manifest))
     fingerprint = fingerprint_of(corpus.manifest, base, params)
     root = os.environ.get("FEATURES_ROOT")
     home = storage.join(root or work, f"{fingerprint}-{sha256_of(corpus.listing)[:8]}")
@@ -100,7 +101,7 @@ def _run(job: Job, planned: list[PlannedShard]) -> None:
         return
     source_mb = sum(shard.source_bytes for shard in missing) / 1e6
     try:
-        with beam.Pipeline(options=runner_options(len(missing), source_mb)) as pipeline:
+        with beam.Pipeline(options=runner_options(len(missing), source_mb, job.home)) as pipeline:
             build(pipeline, job, missing)
     except Exception as error:
         # Each runner wraps what a worker raised in its own way, but all keep its last line.

@@ -66,10 +66,9 @@ def test_a_corpus_and_features_in_a_store_give_the_bytes_of_this_machine(clips, 
     there = run(corpus_of(storage.join(store, "clips"), clips, folder), scratch, folder)
     assert contents(there) == contents(here)
     assert there.root.startswith(f"{store}/features/{there.fingerprint}")
-    assert [row["id"] for row in read_examples(folder / "features", "test")] == [
-        row["id"] for row in read_examples(tmp_path / "here/features", "test")
-    ]
-    assert read_columns(folder / "features", "train", ["id"]) == read_columns(tmp_path / "here/features", "train", ["id"])
+    local, remote = tmp_path / "here/features", folder / "features"
+    assert [row["id"] for row in read_examples(remote, "test")] == [row["id"] for row in read_examples(local, "test")]
+    assert read_columns(remote, "train", ["id"]) == read_columns(local, "train", ["id"])
 
     assert sorted(path.name for path in (folder / "features").rglob("*") if path.is_file()) == sorted(
         ["index.json", "rejects.parquet", "overview.png", *3 * ["shards.json"]]
