@@ -37,9 +37,7 @@ class Stream:
         self._open()
         name, stream = self._container.format.name, self._stream
         self.rate_hz, self.n_channels = int(stream.rate), int(stream.channels)
-        self.n_frames: int | None = None
-        if name.startswith(SAYS_ITS_LENGTH) and self._container.duration:
-            self.n_frames = round(self._container.duration / av.time_base * self.rate_hz)
+        self.n_frames = round(self._said_s() * self.rate_hz) or None if name.startswith(SAYS_ITS_LENGTH) else None
         self._exact = name.startswith(SAYS_EXACT_TIMES)
         self.leap = LEAP_S * self.rate_hz if self._exact else math.inf
         self._origin = max(0, stream.start_time or 0)  # in ticks of stream.time_base
@@ -62,6 +60,13 @@ class Stream:
 
     def take(self, n: int) -> Samples:
         return next(self._blocks, (0, joined([])))[1]
+
+    def _said_s(self) -> float:
+        """What the header says of the stream's length, in seconds; 0 where it says that of a picture's too."""
+        if self._stream.duration:
+            return float(self._stream.duration * self._stream.time_base)
+        is_alone = len(self._container.streams) == 1
+        return float((self._container.duration or 0) / av.time_base) if is_alone else 0.0
 
     def _open(self) -> None:
         self._file.seek(0)

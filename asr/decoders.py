@@ -26,7 +26,7 @@ class Decoder(Protocol):
 
 
 class Sequential(soundfile.SoundFile):
-    """Reads on without a seek to where it is: it breaks MP3 apart, and fails where FLAC doesn't say its length."""
+    """Reads on without soundfile's seek to where it is, which breaks MP3 apart and fails in FLAC of unknown length."""
 
     def seekable(self) -> bool:
         return False

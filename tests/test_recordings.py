@@ -1,10 +1,13 @@
 import builtins
 import os
+from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 import soundfile
 
+from asr.audio import read_piece
 from asr.recordings import BadAudio, recording
 from tests.builders import speech_like
 from tests.recorded import encode, pcm, wav_header, without_flac_length, without_mp3_length
@@ -92,6 +95,25 @@ def test_what_libsndfile_refuses_goes_to_pyav(tmp_path, name, codec, rate_hz, bi
     expected = original[dropped:] if dropped >= 0 else np.concatenate([np.zeros(-dropped, np.float32), original])
     assert len(samples) == pytest.approx(len(expected), abs=loose)
     assert difference(samples, expected) < 2e-2
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_sound_that_ends_before_its_picture_is_whole(tmp_path, suffix):
+    path = tmp_path / f"film{suffix}"
+    with av.open(str(path), "w") as container:
+        picture, sound = container.add_stream("mpeg4", rate=10), container.add_stream("aac", rate=16_000, layout="mono")
+        picture.width = picture.height = 16
+        for n in range(30):
+            frame = av.VideoFrame.from_ndarray(np.full((16, 16, 3), 8 * n, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = n, Fraction(1, 10)
+            container.mux(picture.encode(frame))
+        frame = av.AudioFrame.from_ndarray(speech_like(1.5)[None], format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = 16_000, 0
+        container.mux([*sound.encode(frame), *sound.encode(None), *picture.encode(None)])
+    with recording(str(path)) as file:
+        piece = read_piece(file, 0.0, None, 30.0)
+    assert len(piece.samples) == pytest.approx(1.5 * 16_000, abs=1024)
+    assert difference(piece.samples, speech_like(1.5)) < 2e-2
 
 
 def test_opus_comes_back_at_its_rate(tmp_path):
