@@ -21,7 +21,8 @@ MODULES = {
 # These change what is seen, where it runs or what is refused, never what comes out. Params are compared by value.
 APART = {f"asr/{name}.py" for name in ("params", "run", "journal", "tracking", "machine", "provenance", "progress")}
 APART |= {"asr/errors.py"}
-APART |= {f"pipelines/{name}.py" for name in ("local", "options", "pools", "progress", "watchdog", "worker")}
+PLACES = ("dataflow", "dataflow_check", "local", "options", "pools", "progress", "watchdog", "worker")
+APART |= {f"pipelines/{name}.py" for name in PLACES}
 APART |= {name for name in MODULES if name.endswith("__init__.py")}
 HEAVY = ("torch", "transformers", "mlflow", "jiwer", "matplotlib", "accelerate", "dvc")
 STAGES = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
