@@ -9,8 +9,6 @@ import shlex
 import signal
 import sys
 
-from apache_beam.runners.worker import sdk_worker_main
-
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -24,6 +22,8 @@ def main(launcher: int) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != launcher:  # it ended before it could be watched
         sys.exit(1)
+    from apache_beam.runners.worker import sdk_worker_main  # takes seconds, in which the launcher may end
+
     sdk_worker_main.main([])
 
 
