@@ -33,7 +33,7 @@ ENDPOINTS = {"gs": "STORAGE_EMULATOR_HOST", "s3": "AWS_ENDPOINT_URL"}
 BAD_ACCOUNT = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"}
 CHUNK_BYTES = 64 * 2**20  # what is read by one request, and held in memory
 PART_BYTES = 8 * 2**20  # of an upload; S3's client holds ten of them
-CONNECT_S, READ_S = 5, 60  # timeouts of one try; aiohttp's own are 30 s and 5 minutes
+CONNECT_S, READ_S = 10, 60  # timeouts of one try; aiohttp's own are 30 s and 5 minutes
 N_LISTED_AT_ONCE = 16
 
 
