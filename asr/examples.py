@@ -53,7 +53,7 @@ class LastPiece:
 
 def example(utterance: Utterance, spoken: Clip, rules: Text, labeller: Labeller) -> dict[str, Any] | Rejected:
     """The row of one clip: the columns of asr.shards.SCHEMA, `log_mel` still float32 `(M, T)`."""
-    text = trained_text(utterance.text, rules)
+    text = trained_text(utterance.text, rules, utterance.language)
     if not text:
         return Rejected(utterance.id, "empty text", f"the text rules leave nothing of {utterance.text!r}")
     labels = labeller.labels(text, utterance.language)

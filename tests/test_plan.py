@@ -94,3 +94,13 @@ def test_copies_make_more_shards_not_larger_ones(tmp_path):
     rows = corpus(100)
     assert len(shards_of(tmp_path / "a", rows, 0.01)) == 10
     assert len(shards_of(tmp_path / "b", rows, 0.01, Audio(augment=["noise"]))) == 20
+
+
+# If this fails, the bytes of every user's shards change: raise asr.shards.FEATURES_VERSION, then note the new order.
+ORDER = ["0", "5", "1", "7", "3", "2", "6", "4"]
+
+
+def test_the_order_of_rows_is_that_of_their_version(tmp_path):
+    (rows,) = shards_of(tmp_path, corpus(8), 1, Audio(speeds=[1.0, 1.1])).values()
+    assert [row.id.removeprefix("train-") for row in rows[::2]] == ORDER
+    assert [row.id for row in rows[1::2]] == [f"{row.id}~1.1" for row in rows[::2]]
