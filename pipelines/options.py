@@ -32,7 +32,7 @@ REFUSED = {
 MB_THAT_PAYS_A_WORKER = 200
 
 
-def runner_options(n_shards: int, source_mb: float, root: str = "") -> PipelineOptions:
+def runner_options(n_shards: int, source_mb: float, root: str) -> PipelineOptions:
     """For a job of so many shards, which is so large and writes below `root`, a path or URI.
 
     Raises `UserError` for what cannot run: an unknown runner, a count that is none, flags that are missing.

@@ -26,7 +26,7 @@ from pipelines import watchdog
 from pipelines.options import runner_options
 from pipelines.shard_job import Job, build
 from tests.builders import speech_like
-from tests.running import Project, identity
+from tests.running import WAIT_S, Project, identity
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -97,7 +97,9 @@ class Pools:
             )
             for port, umask in zip(self.ports, UMASKS, strict=True)
         ]
-        until = time.monotonic() + 30
+
+    def wait(self):
+        until = time.monotonic() + WAIT_S
         while not all(watchdog.answers(f"localhost:{port}") for port in self.ports):
             assert time.monotonic() < until, "the pools do not listen"
             time.sleep(0.1)
@@ -115,10 +117,13 @@ class Pools:
 @pytest.fixture
 def pools(worker_venv, project):
     started = Pools(worker_venv, project.folder)
-    yield started
-    for process in started.processes:
-        process.kill()
-        process.wait()
+    try:
+        started.wait()
+        yield started
+    finally:
+        for process in started.processes:
+            process.kill()
+            process.wait()
 
 
 def free_port():
