@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
+from asr.ahead import Ahead
 from asr.audio import Clip, clip, read_piece
 from asr.features import log_mel
 from asr.params import Audio, Text
@@ -17,21 +18,23 @@ def examples(
     utterances: Iterable[Utterance], audio: Audio, text: Text, labeller: Labeller
 ) -> Iterator[dict[str, Any] | Rejected]:
     """One for each utterance, in order. Pieces of a recording that stand side by side are read by one opening."""
-    for path, pieces in groupby(utterances, key=lambda utterance: utterance.audio):
-        waiting = list(pieces)[::-1]
-        try:
-            with recording(path) as file:
-                last = LastPiece(file)
-                while waiting:
-                    utterance = waiting.pop()
-                    try:
-                        spoken = last.clip(utterance, audio)
-                    except BadAudio as bad:
-                        yield Rejected(utterance.id, bad.reason, bad.detail)
-                    else:
-                        yield example(utterance, spoken, text, labeller)
-        except BadAudio as bad:
-            yield from (Rejected(utterance.id, bad.reason, bad.detail) for utterance in reversed(waiting))
+    recordings = [(path, list(pieces)) for path, pieces in groupby(utterances, key=lambda row: row.audio)]
+    with Ahead((path, sum(row.source_bytes for row in pieces)) for path, pieces in recordings) as ahead:
+        for path, pieces in recordings:
+            waiting = pieces[::-1]
+            try:
+                with recording(path, ahead.open_read) as file:
+                    last = LastPiece(file)
+                    while waiting:
+                        utterance = waiting.pop()
+                        try:
+                            spoken = last.clip(utterance, audio)
+                        except BadAudio as bad:
+                            yield Rejected(utterance.id, bad.reason, bad.detail)
+                        else:
+                            yield example(utterance, spoken, text, labeller)
+            except BadAudio as bad:
+                yield from (Rejected(utterance.id, bad.reason, bad.detail) for utterance in reversed(waiting))
 
 
 class LastPiece:

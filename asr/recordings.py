@@ -8,7 +8,7 @@ import io
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import IO
 
@@ -16,6 +16,7 @@ import soundfile
 
 from asr import storage
 from asr.decoders import Decoder, Forward, Samples, Seeking, Sequential, Vorbis
+from asr.errors import UserError
 
 LOWEST_HZ, HIGHEST_HZ = 4_000, 400_000
 MOST_CHANNELS = 32
@@ -69,9 +70,9 @@ class Recording:
 
 
 @contextmanager
-def recording(path: str) -> Iterator[Recording]:
+def recording(path: str, open_read: Callable[[str], IO[bytes]] = storage.open_read) -> Iterator[Recording]:
     """Opens a file, or an object of a store. Raises `BadAudio`; troubles of the network or the machine as they come."""
-    with _file(path) as file:
+    with _file(path, open_read) as file:
         if _size_bytes(file) == 0:
             raise BadAudio("empty audio", f"{path} has no bytes")
         with _undecodable():
@@ -81,18 +82,20 @@ def recording(path: str) -> Iterator[Recording]:
 
 
 @contextmanager
-def _file(path: str) -> Iterator[IO[bytes]]:
+def _file(path: str, open_read: Callable[[str], IO[bytes]]) -> Iterator[IO[bytes]]:
     """A regular file of this machine, unbuffered, or an object of a store, read whole. Raises `BadAudio`."""
     with ExitStack() as opened:
         try:
             # Looked at before it is opened, because opening a pipe waits for its writer.
             if not storage.is_remote(path) and not stat.S_ISREG(os.stat(path).st_mode):
                 raise BadAudio("missing audio", f"{path}: not a file")
-            file = opened.enter_context(storage.open_read(path))
+            file = opened.enter_context(open_read(path))
         except OSError as error:
             if error.errno in _OF_THE_MACHINE:
                 raise
             raise BadAudio("missing audio", f"{path}: {error.strerror or error}") from None
+        except UserError:  # the store is at fault, not this recording
+            raise
         except ValueError as error:  # no file's name: it has a zero byte, or half of a surrogate pair
             raise BadAudio("missing audio", f"{path!r}: {error}") from None
         # libsndfile moves in the file itself, behind the back of a buffer.

@@ -21,7 +21,7 @@ def rows_of(utterances, scratch, text=None):
 def opened(monkeypatch):
     """The paths that were opened, in order."""
     paths, recording = [], module.recording
-    monkeypatch.setattr(module, "recording", lambda path: paths.append(path) or recording(path))
+    monkeypatch.setattr(module, "recording", lambda path, *rest: paths.append(path) or recording(path, *rest))
     return paths
 
 

@@ -16,6 +16,7 @@ from asr.errors import UserError
 from asr.languages import language_code
 from asr.sources.rows import Row, read_rows
 from asr.splits import split_named
+from asr.stores import EXTRAS
 from asr.utterances import Rejected, Seconds, Split, Utterance
 
 LONGEST_S: Seconds = 366 * 24 * 3600  # of a recording; a time beyond it is a slip, and overflows further down
@@ -92,7 +93,7 @@ class AudioFolder:
         if self.is_root and _scheme(audio) and not (storage.is_remote(self.path) and storage.is_remote(audio)):
             raise Unusable("outside audio_root", audio)
         if _scheme(audio) and not storage.is_remote(audio):
-            known = " and ".join(f"{scheme}://" for scheme in storage.EXTRAS)
+            known = " and ".join(f"{scheme}://" for scheme in EXTRAS)
             raise Unusable("unknown scheme", f"{audio}: a recording has a path, or a URI of {known}")
         if storage.is_remote(audio) or (storage.is_remote(self.path) and not os.path.isabs(audio)):
             return self._locate_object(audio)
