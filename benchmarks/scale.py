@@ -3,7 +3,7 @@
 python benchmarks/scale.py [--sizes 2000 20000 100000]
 
 Each size runs with one process and with two workers under a launcher. What a clip costs is the slope between two sizes,
-in which the start-up is not. The full run takes about half an hour and 10 GB of temporary disk.
+in which the start-up is not. The full run takes about twenty minutes and 5 GB of temporary disk.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from lib.corpora import PREPROCESS, generated_clips, job_folder
+from lib.corpora import PREPROCESS, buzzes, job_folder, linked_clips
 from lib.processes import Usage, measured
 from lib.results import RESULTS, Target, report, table
 from lib.sizes import folder_bytes
@@ -27,6 +27,7 @@ from asr.base import fetch
 
 SIZES = [2_000, 20_000, 100_000]
 FIGURE = Path("docs/scale.svg")
+N_DISTINCT = 500  # files, which all the clips are links to
 WORKERS = 2
 SPEED_UP_AT = 20_000  # clips
 MOST_WORKER_MB = 600
@@ -47,7 +48,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         fetch(params.Model(checkpoint="scratch"), folder / "base")
-        points = [_point(folder, n_clips) for n_clips in sorted(options.sizes)]
+        distinct = buzzes(folder / "distinct", min(N_DISTINCT, *options.sizes))
+        points = [_point(folder, distinct, n_clips) for n_clips in sorted(options.sizes)]
     print(_costs(points))
     draw(points, options.figure)
     measures = [asdict(point) | {"cpu_s_a_clip": slope} for point, slope in zip(points, _slopes(points), strict=True)]
@@ -62,8 +64,8 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _point(folder: Path, n_clips: int) -> Point:
-    clips = generated_clips(folder / "clips", n_clips)
+def _point(folder: Path, distinct: Sequence[Path], n_clips: int) -> Point:
+    clips = linked_clips(folder / "clips", distinct, n_clips)
     usages, job = [], folder / "job"
     for workers in (1, WORKERS):
         print(f"{n_clips:,} clips, {workers} at once", file=sys.stderr, flush=True)
@@ -113,31 +115,35 @@ def _targets(points: Sequence[Point]) -> list[Target]:
 
 
 def draw(points: Sequence[Point], path: Path) -> None:
-    """Cost, memory and bytes against clips, side by side."""
-    pyplot.rcParams |= {"svg.hashsalt": "scale", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
-    figure, (cost, memory, size) = pyplot.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
+    """Cost, time, memory and bytes against clips."""
+    pyplot.rcParams |= {"svg.hashsalt": "scale", "axes.spines.top": False, "axes.spines.right": False}
+    figure, ((cost, time), (memory, size)) = pyplot.subplots(2, 2, figsize=(9, 6), layout="constrained")
     thousands = [point.n_clips / 1e3 for point in points]
-    _lines(
-        cost,
-        "Seconds",
-        thousands,
-        {
-            "CPU, one process": [point.one.cpu_s for point in points],
-            "wall, one process": [point.one.wall_s for point in points],
-            f"wall, {WORKERS} workers": [point.two.wall_s for point in points],
-        },
+    cpu_s = [point.one.cpu_s for point in points]
+    slope = (cpu_s[1] - cpu_s[0]) / (thousands[1] - thousands[0])
+    straight_s = cpu_s[1] + slope * (thousands[-1] - thousands[1])
+    _lines(cost, "CPU seconds, one process", thousands, {"measured": cpu_s})
+    cost.plot(
+        [thousands[0], thousands[-1]],
+        [cpu_s[0], straight_s],
+        "k--",
+        linewidth=1,
+        label=f"{slope:.2f} ms a further clip",
     )
-    _lines(
-        memory,
-        "Peak memory, MB",
-        thousands,
-        {
-            "one process": [point.one.launcher_mb for point in points],
-            f"the larger of {WORKERS} workers": [point.two.worker_mb for point in points],
-            "their launcher": [point.two.launcher_mb for point in points],
-        },
-    )
-    _lines(size, "Features on disk, MB", thousands, {"float16": [point.disk_bytes / 1e6 for point in points]})
+    walls_s = {"one process": [point.one.wall_s for point in points]}
+    walls_s[f"{WORKERS} workers"] = [point.two.wall_s for point in points]
+    _lines(time, "Wall seconds", thousands, walls_s)
+    peaks_mb = {
+        "one process": [point.one.launcher_mb for point in points],
+        f"the larger of {WORKERS} workers": [point.two.worker_mb for point in points],
+        "their launcher": [point.two.launcher_mb for point in points],
+    }
+    _lines(memory, "Peak memory, MB", thousands, peaks_mb)
+    memory.axhline(MOST_WORKER_MB, color="k", linestyle="--", linewidth=1, label="most that a worker may hold")
+    _lines(size, "Features on disk, GB", thousands, {"float16": [point.disk_bytes / 1e9 for point in points]})
+    for axes in (cost, time, memory, size):
+        axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
+        axes.legend(frameon=False, loc="lower right")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=120)
     pyplot.close(figure)
@@ -146,13 +152,10 @@ def draw(points: Sequence[Point], path: Path) -> None:
 def _lines(axes: Axes, title: str, thousands: Sequence[float], series: dict[str, list[float]]) -> None:
     for (name, values), marker in zip(series.items(), "os^", strict=False):
         axes.plot(thousands, values, marker=marker, markersize=5, linewidth=1.5, label=name)
-    axes.set_title(title, loc="left")
+    axes.set_title(title, loc="left", fontsize=11)
     axes.set_xlabel("thousand clips")
-    axes.set_xlim(left=0)
-    axes.set_ylim(bottom=0)
+    axes.set_xlim(0, 1.04 * thousands[-1])
     axes.grid(axis="y", alpha=0.3)
-    if len(series) > 1:
-        axes.legend(frameon=False, loc="best")
 
 
 if __name__ == "__main__":

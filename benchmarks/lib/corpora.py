@@ -40,19 +40,23 @@ def real_clips(folder: Path, n_clips: int) -> list[Utterance]:
     return with_splits(rows[:: max(1, len(rows) // n_clips)])
 
 
-def generated_clips(folder: Path, n_clips: int, n_distinct: int = 500) -> list[Utterance]:
-    """Ogg clips of a buzz with formants and pauses: `n_distinct` files, under as many names as are asked for."""
+def buzzes(folder: Path, n_files: int) -> list[Path]:
+    """Different Ogg files of a buzz with formants and pauses."""
     random = np.random.default_rng(1)
     folder.mkdir(parents=True)
-    originals = []
-    for number in range(min(n_distinct, n_clips)):
-        originals.append(folder / f"{number:03d}.ogg")
-        soundfile.write(originals[-1], _buzz(random.uniform(*GENERATED_S), random), GENERATED_RATE_HZ)
+    paths = [folder / f"{number:03d}.ogg" for number in range(n_files)]
+    for path in paths:
+        soundfile.write(path, _buzz(random.uniform(*GENERATED_S), random), GENERATED_RATE_HZ)
+    return paths
+
+
+def linked_clips(folder: Path, originals: Sequence[Path], n_clips: int) -> list[Utterance]:
+    """As many clips as are asked for, each a file of its own name that takes no room of its own."""
     rows = []
     for number in range(n_clips):
         original = originals[number % len(originals)]
         path = folder / f"{number // LINKS_PER_FOLDER:03d}" / f"{number:06d}.ogg"
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         os.link(original, path)
         text = f"Generated clip number {number} says nothing at all."
         rows.append(Utterance(path.stem, str(path), text, "en", source_bytes=original.stat().st_size))
@@ -69,6 +73,6 @@ def _buzz(duration_s: float, random: np.random.Generator) -> np.ndarray:
     """`(n_samples,)`, with the rough shape of speech."""
     t_s = np.arange(round(duration_s * GENERATED_RATE_HZ)) / GENERATED_RATE_HZ
     pitch_hz = random.uniform(90, 220)
-    buzz = sum(np.sin(2 * np.pi * pitch_hz * k * t_s) / k for k in range(1, 20))
+    buzz = sum(np.sin(2 * np.pi * pitch_hz * k * t_s) / k for k in range(1, 10))
     syllables = 0.5 + 0.5 * np.sin(2 * np.pi * random.uniform(2, 5) * t_s + random.uniform(0, 6))
     return 0.1 * buzz * syllables + 0.002 * random.standard_normal(len(t_s))

@@ -36,7 +36,8 @@ class Target:
 
     def __str__(self) -> str:
         bound = f"at most {self.at_most:g}" if self.at_most is not None else f"at least {self.at_least:g}"
-        figure = "" if self.figure is None else f": {self.figure:,.{0 if self.figure >= 1e3 else 2}f}"
+        digits = ",d" if isinstance(self.figure, int) else ",.2f"
+        figure = "" if self.figure is None else f": {self.figure:{digits}}"
         return f"{self.verdict}  {self.claim}{figure} ({bound})"
 
 
