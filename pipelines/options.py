@@ -96,7 +96,7 @@ def _local(n_shards: int, source_mb: float, asked: PipelineOptions, flags: list[
     n_workers = min(_asked_workers() or worth, n_shards)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # of each worker: they share the cores already
     runner = f"{LocalRunner.__module__}.{LocalRunner.__name__}"
-    return PipelineOptions([*flags, f"--runner={runner}", f"--direct_num_workers={n_workers}"])
+    return PipelineOptions([f"--direct_num_workers={n_workers}", *flags, f"--runner={runner}"])
 
 
 def _cluster(runner: str, asked: PipelineOptions) -> list[str]:

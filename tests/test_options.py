@@ -4,7 +4,6 @@ from apache_beam.options.pipeline_options import (
     DirectOptions,
     FlinkRunnerOptions,
     GoogleCloudOptions,
-    PipelineOptions,
     PortableOptions,
     SetupOptions,
     StandardOptions,
@@ -165,7 +164,6 @@ def test_recordings_of_this_machine_are_out_of_dataflows_reach(monkeypatch):
     check_reach(3, 7)  # a shared folder may do
 
 
-def test_flags_that_are_no_flags_do_not_reach_the_job_of_this_machine(monkeypatch):
-    choose(monkeypatch, "FnApiRunner", "--runner=DaskRunner")
-    assert isinstance(runner_options(5, 90, "data/work"), PipelineOptions)
-    assert processes(5, 90) == 1
+def test_flags_win_here_too_but_for_the_runner(monkeypatch):
+    choose(monkeypatch, "FnApiRunner", "--runner=DaskRunner --direct_num_workers=5")
+    assert processes(50, 90) == 5
