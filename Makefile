@@ -8,7 +8,7 @@ UV := 0.13.9
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 
-.PHONY: install repro test test-all check bench ui lock clean help
+.PHONY: install repro test test-all bench dataflow-check image ui lock clean help
 
 install: $(VENV)/installed  ## make .venv and install every locked version into it
 
@@ -41,6 +41,13 @@ test-all: install  ## the same with the slow tests
 bench: install  ## the measurements that the docs quote
 	@for file in benchmarks/[a-z]*.py; do python $$file; done
 
+dataflow-check: install  ## the job for Dataflow against its golden file, and its graph run here; no account needed
+	@test -e data/base/tokenizer.json || dvc repro fetch
+	@python -m pipelines.dataflow_check data/base
+
+image:  ## build and push the worker image: make image IMAGE=REGION-docker.pkg.dev/PROJECT/REPOSITORY/NAME:TAG
+	docker build --platform linux/amd64 --tag $(IMAGE) . && docker push $(IMAGE)
+
 ui: install  ## MLflow's pages on this machine
 	@python -m asr.tracking ui
 
@@ -51,4 +58,4 @@ clean:  ## remove .venv and all that was generated, but not DVC's cache or the e
 	rm -rf $(VENV) data/base data/corpus data/listing.json data/checkpoint.json data/manifest data/features data/model data/baseline data/report data/run.json data/work
 
 help:
-	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
