@@ -32,6 +32,7 @@ from pipelines.outcome import Outcome, publish
 from pipelines.progress import reported
 from pipelines.receipts import finished
 from pipelines.shard_job import Job, build
+from pipelines.watchdog import ending_with_interrupt
 
 PLAN = "plan.parquet"
 
@@ -101,7 +102,8 @@ def _run(job: Job, planned: list[PlannedShard]) -> None:
         return
     source_mb = sum(shard.source_bytes for shard in missing) / 1e6
     try:
-        with beam.Pipeline(options=runner_options(len(missing), source_mb, job.home)) as pipeline:
+        options = runner_options(len(missing), source_mb, job.home)
+        with ending_with_interrupt(), beam.Pipeline(options=options) as pipeline:
             build(pipeline, job, missing)
     except Exception as error:
         # Each runner wraps what a worker raised in its own way, but all keep its last line.

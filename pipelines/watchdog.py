@@ -5,12 +5,14 @@ The process ends at once: Beam's own way out waits for the other workers, which 
 
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import NoReturn
 
 from asr.utterances import Seconds
@@ -79,6 +81,20 @@ def ending_with_pools(pools: list[str], n_workers: int) -> Iterator[None]:
         done.set()
 
 
+@contextmanager
+def ending_with_interrupt() -> Iterator[None]:
+    """Ends this process at Ctrl-C within the block, where Beam would wait for its workers or print a traceback."""
+
+    def interrupted(signum: int, frame: FrameType | None) -> None:
+        end(f"interrupted; {RESUME}", 128 + signum)
+
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def answers(pool: str) -> bool:
     """Whether something listens at `host:port`."""
     host, _, port = pool.rpartition(":")
@@ -89,7 +105,7 @@ def answers(pool: str) -> bool:
     return True
 
 
-def end(line: str) -> NoReturn:
+def end(line: str, status: int = 1) -> NoReturn:
     _ending.acquire()  # and keep: the first of several threads to notice has the word
     print(f"error: {line}", file=sys.stderr, flush=True)
-    os._exit(1)
+    os._exit(status)

@@ -24,6 +24,8 @@ def main(launcher: int) -> None:
         sys.exit(1)
     from apache_beam.runners.worker import sdk_worker_main  # takes seconds, in which the launcher may end
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the launcher says it
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - what a worker prints there, it also sends to the launcher
     sdk_worker_main.main([])
 
 
