@@ -19,7 +19,7 @@ from statistics import median
 from lib.corpora import PREPROCESS, job_folder, real_clips
 from lib.processes import Usage, measured
 from lib.results import RESULTS, Target, report, table
-from lib.sizes import Speech, folder_bytes, speech_of
+from lib.sizes import Speech, rows_bytes, speech_of
 
 from asr import manifest, params
 from asr.base import fetch
@@ -97,7 +97,7 @@ def _run(way: str, clips: Sequence[Utterance], base: Path, folder: Path) -> Run:
         shutil.rmtree(folder, ignore_errors=True)
         job_folder(folder, rows, base, codec)
         usages.append(measured([sys.executable, *COMMANDS[way]], folder, CORE))
-    return Run(usages[0], usages[1], len(clips) - len(few), folder_bytes(folder / "features"))
+    return Run(usages[0], usages[1], len(clips) - len(few), rows_bytes(folder / "features"))
 
 
 def _few(clips: Iterable[Utterance]) -> list[Utterance]:
@@ -128,7 +128,7 @@ def _costs(runs: Mapping[str, Sequence[Run]], hours_a_clip: float) -> str:
             ]
         )
     header = ["way", "start-up, CPU s", "then CPU ms a clip", "wall ms a clip", "CPU s an hour of audio"]
-    return table([*header, "wall s an hour", "CPU s in all", "peak memory, MB", "on disk, MB"], rows)
+    return table([*header, "wall s an hour", "CPU s in all", "peak memory, MB", "rows on disk, MB"], rows)
 
 
 def _bytes(runs: Mapping[str, Sequence[Run]], speech: Speech) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from lib.corpora import PREPROCESS, buzzes, job_folder, linked_clips
 from lib.processes import Usage, measured
 from lib.results import RESULTS, Target, report, table
-from lib.sizes import folder_bytes
+from lib.sizes import rows_bytes
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 
@@ -71,7 +71,7 @@ def _point(folder: Path, distinct: Sequence[Path], n_clips: int) -> Point:
         print(f"{n_clips:,} clips, {workers} at once", file=sys.stderr, flush=True)
         job_folder(job, clips, folder / "base")
         usages.append(measured([sys.executable, *PREPROCESS], job, environment={"BEAM_WORKERS": str(workers)}))
-        size_bytes = folder_bytes(job / "features")
+        size_bytes = rows_bytes(job / "features")
         shutil.rmtree(job)
     shutil.rmtree(folder / "clips")
     return Point(n_clips, usages[0], usages[1], size_bytes)
@@ -98,7 +98,7 @@ def _costs(points: Sequence[Point]) -> str:
     ]
     header = ["clips", "CPU s", "CPU ms a further clip", "wall s", f"wall s, {WORKERS} workers", "times as fast"]
     memory = ["peak MB of one process", f"of the larger of {WORKERS} workers", "of their launcher"]
-    return table([*header, *memory, "features, MB"], rows)
+    return table([*header, *memory, "shards, MB"], rows)
 
 
 def _targets(points: Sequence[Point]) -> list[Target]:

@@ -46,9 +46,10 @@ def speech_of(clips: Sequence[Utterance], features: Path) -> Speech:
     )
 
 
-def folder_bytes(path: Path) -> int:
-    """Of a file, or of all files in a folder."""
-    return path.stat().st_size if path.is_file() else sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+def rows_bytes(path: Path) -> int:
+    """Of a file, or of the Parquet and Arrow files in a folder: without what is drawn or told of them."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.suffix in (".parquet", ".arrow")]
+    return sum(file.stat().st_size for file in files)
 
 
 def _flac_bytes(path: str) -> int:
