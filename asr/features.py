@@ -10,6 +10,7 @@ from functools import cache
 
 import numpy as np
 import scipy.fft
+import scipy.sparse
 from numpy.typing import NDArray
 
 RATE_HZ = 16_000
@@ -19,7 +20,9 @@ FRAMES_PER_SECOND = RATE_HZ // HOP
 MAX_S = 30  # what the encoder of a checkpoint has positions for
 MAX_SAMPLES = MAX_S * RATE_HZ
 MAX_FRAMES = MAX_S * FRAMES_PER_SECOND
-DYNAMIC_RANGE = 2.0  # 8 decades under the loudest bin, in units of the scaled spectrogram
+FRAMES_AT_ONCE = 64  # their spectrum, 200 kB, stays in the processor's cache: twice as fast as all at once
+DYNAMIC_RANGE_DECADES = 8.0  # of power, under the loudest bin
+DYNAMIC_RANGE = DYNAMIC_RANGE_DECADES / 4  # in units of the scaled spectrogram
 SILENCE = -1.5  # the scaled log10 of the smallest power, 1e-10
 
 
@@ -37,11 +40,15 @@ def log_mel(samples: NDArray[np.float32], n_mels: int = 80) -> NDArray[np.float3
     n_t = n_frames(len(samples))
     signal = _padded(samples[:MAX_SAMPLES], n_t)
     frames = np.lib.stride_tricks.sliding_window_view(signal, N_FFT)[::HOP]
-    spectrum = scipy.fft.rfft(frames * _window(), axis=1)
-    power = spectrum.real**2 + spectrum.imag**2  # (T, N_FFT / 2 + 1)
-    mel = np.log10(np.maximum(power @ mel_filters(n_mels), 1e-10)).T
-    mel = np.maximum(mel, mel.max() - 8.0)
-    return np.ascontiguousarray((mel + 4.0) / 4.0, dtype=np.float32)
+    mel = np.empty((n_mels, n_t))
+    for first in range(0, n_t, FRAMES_AT_ONCE):
+        block = slice(first, first + FRAMES_AT_ONCE)
+        spectrum = scipy.fft.rfft(frames[block] * _window(), axis=1)
+        power = spectrum.real**2 + spectrum.imag**2  # (T, N_FFT / 2 + 1)
+        mel[:, block] = _sparse_filters(n_mels) @ np.ascontiguousarray(power.T)
+    np.log10(np.maximum(mel, 1e-10, out=mel), out=mel)
+    np.maximum(mel, mel.max() - DYNAMIC_RANGE_DECADES, out=mel)
+    return ((mel + 4.0) / 4.0).astype(np.float32)
 
 
 def pad_log_mel(mel: NDArray[np.float32], n_t: int) -> NDArray[np.float32]:
@@ -66,6 +73,12 @@ def mel_filters(n_mels: int) -> NDArray[np.float64]:
     falling = distance_hz[:, 2:] / width_hz[1:]
     area = 2.0 / (edge_hz[2:] - edge_hz[:-2])
     return np.maximum(0, np.minimum(rising, falling)) * area
+
+
+@cache
+def _sparse_filters(n_mels: int) -> scipy.sparse.csr_array:
+    """`mel_filters` turned, `(M, N_FFT / 2 + 1)`: of 80 filters 2 % of the weights are not zero."""
+    return scipy.sparse.csr_array(mel_filters(n_mels).T)
 
 
 # Slaney's scale is linear up to 1 kHz, which is 15 mel, and logarithmic above: 27 mel for a factor of 6.4.
