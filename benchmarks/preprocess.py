@@ -1,6 +1,6 @@
 """Real clips -> what their features cost the notebook's way, in our stage, and at the floor: CPU, memory, bytes.
 
-python benchmarks/preprocess.py [--clips 3000] [--repeats 3] [--manifest FOLDER]
+python benchmarks/preprocess.py [--clips 3000] [--repeats 2] [--manifest FOLDER]
 
 Each way is a process on one core, with one thread, over the same clips. It also runs on a few clips: what these take is
 the start-up, and what the full run takes over that is the other clips' cost. Figures are medians of the repeats.
@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
-from lib.corpora import PREPROCESS, job_folder, real_clips
+from lib.corpora import PREPROCESS, as_flac, job_folder, real_clips
 from lib.processes import Usage, measured
 from lib.results import RESULTS, Target, report, table
 from lib.sizes import Speech, rows_bytes, speech_of
@@ -29,10 +29,11 @@ NOTEBOOK, OURS, OURS_UINT8, FLOOR = "notebook", "ours, float16", "ours, uint8", 
 SCRIPTS = Path(__file__).parent.resolve() / "ways"
 COMMANDS = {
     NOTEBOOK: (SCRIPTS / "notebook.py", "manifest", "base", "features"),
+    FLOOR: (SCRIPTS / "floor.py", "manifest", "features"),
     OURS: PREPROCESS,
     OURS_UINT8: PREPROCESS,
-    FLOOR: (SCRIPTS / "floor.py", "manifest", "features"),
 }
+WITH_FLAC = (NOTEBOOK, FLOOR, OURS)
 FEW_OF_A_LANGUAGE = 2  # clips of the run that measures the start-up
 CORE = {0}
 S_PER_H = 3600
@@ -64,28 +65,41 @@ def main() -> None:
         base = options.base or folder / "base"
         if not options.base:
             fetch(params.Model(checkpoint="scratch"), base)
-        runs: dict[str, list[Run]] = defaultdict(list)
-        for repeat in range(options.repeats):
-            for way in COMMANDS:
-                print(f"{way}, {repeat + 1} of {options.repeats}", file=sys.stderr, flush=True)
-                runs[way].append(_run(way, clips, base, folder / "job"))
-                if way == OURS and not repeat:
-                    speech = speech_of(clips, folder / "job/features")
+        runs = _runs(tuple(COMMANDS), clips, base, folder / "job", options.repeats)
+        speech = speech_of(clips, folder / "job/features")
+        flac = _runs(WITH_FLAC, as_flac(clips, folder / "flac"), base, folder / "job", 1)
     hours, n_languages = speech.duration_s / S_PER_H, len({clip.language for clip in clips})
     print(f"{len(clips):,} clips in {n_languages} languages, {hours:.2f} hours; each way on one core\n")
-    print(_costs(runs, hours / len(clips)) + "\n\n" + _bytes(runs, speech))
-    measures = {way: [asdict(run) for run in of_way] for way, of_way in runs.items()}
-    report("preprocess", {"speech": asdict(speech), "runs": measures}, _targets(runs, speech), options.results)
+    print(_costs(runs, hours / len(clips)) + "\n\n" + _bytes(runs, speech) + "\n")
+    print("The same clips as FLAC, 16 bits at 16 kHz, once: without the decoding that all ways share\n")
+    print(_costs(flac, hours / len(clips)))
+    measures = {
+        name: {way: [asdict(run) for run in of_way] for way, of_way in each.items()}
+        for name, each in {"runs": runs, "flac": flac}.items()
+    }
+    report("preprocess", {"speech": asdict(speech), **measures}, _targets(runs, speech), options.results)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=3000, help="at least so many of Tux Paint's, in all its languages")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--manifest", type=Path, help="folder of another corpus' manifest, instead of Tux Paint")
     parser.add_argument("--base", type=Path, help="folder of a checkpoint's tokenizer, instead of a new one's")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON")
     return parser.parse_args()
+
+
+def _runs(
+    ways: Sequence[str], clips: Sequence[Utterance], base: Path, folder: Path, n_repeats: int
+) -> dict[str, list[Run]]:
+    """Each way in turn, so that all see the same machine; what the last one wrote stays in `folder`."""
+    runs: dict[str, list[Run]] = defaultdict(list)
+    for repeat in range(n_repeats):
+        for way in ways:
+            print(f"{way}, {repeat + 1} of {n_repeats}", file=sys.stderr, flush=True)
+            runs[way].append(_run(way, clips, base, folder))
+    return runs
 
 
 def _run(way: str, clips: Sequence[Utterance], base: Path, folder: Path) -> Run:

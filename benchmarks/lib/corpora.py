@@ -9,8 +9,10 @@ from typing import get_args
 
 import numpy as np
 import soundfile
+import soxr
 
 from asr import manifest, params
+from asr.features import RATE_HZ
 from asr.rejects import write_rejects
 from asr.sources import tuxpaint
 from asr.utterances import Utterance
@@ -38,6 +40,18 @@ def real_clips(folder: Path, n_clips: int) -> list[Utterance]:
     rows = [row for row in tuxpaint.utterances(data, folder) if isinstance(row, Utterance)]
     rows.sort(key=lambda row: row.id)  # which starts with the language
     return with_splits(rows[:: max(1, len(rows) // n_clips)])
+
+
+def as_flac(clips: Sequence[Utterance], folder: Path) -> list[Utterance]:
+    """The clips in LibriSpeech's format: 16 bits, 16 kHz, mono."""
+    folder.mkdir(parents=True)
+    rows = []
+    for number, clip in enumerate(clips):
+        samples, rate_hz = soundfile.read(clip.audio, dtype="float32", always_2d=True)
+        path = folder / f"{number:05d}.flac"
+        soundfile.write(path, soxr.resample(samples.mean(axis=1), rate_hz, RATE_HZ), RATE_HZ, subtype="PCM_16")
+        rows.append(replace(clip, audio=str(path), source_bytes=path.stat().st_size))
+    return rows
 
 
 def buzzes(folder: Path, n_files: int) -> list[Path]:
