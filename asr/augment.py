@@ -84,6 +84,7 @@ def _in_band(signal: Signal) -> Signal:
 
 def _mu_law(signal: Signal) -> Signal:
     coded = io.BytesIO()
+    signal = np.clip(signal, -1, 1)  # the band-pass overshoots, and libsndfile reads past its table then
     layout = {"format": "RAW", "subtype": "ULAW"}
     soundfile.write(coded, signal, TELEPHONE_RATE_HZ, **layout)
     coded.seek(0)

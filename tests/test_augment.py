@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asr.augment import KINDS, NOISE_SNR_DB, REVERBERATION_RT60_S, augmented
+from asr.augment import KINDS, NOISE_SNR_DB, REVERBERATION_RT60_S, _mu_law, augmented
 from asr.features import RATE_HZ
 from asr.params import Audio
 from tests.builders import speech_like
@@ -43,6 +43,12 @@ def test_a_copy_has_the_length_of_its_original_and_none_over_full_scale(kind, n)
 def test_a_copy_is_a_function_of_its_seed(kind):
     assert np.array_equal(augmented(SPEECH, kind, "a"), augmented(SPEECH, kind, "a"))
     assert np.array_equal(augmented(SPEECH, kind, "a"), augmented(SPEECH, kind, "b")) == (kind == "telephone")
+
+
+def test_what_the_telephones_band_lifts_over_full_scale_is_full_scale():
+    """libsndfile reads past the end of its table for such samples."""
+    received = _mu_law(np.array([0.0, 0.5, 1.0, 1.02, 1.5, -1.1]))
+    np.testing.assert_allclose(received, [0.0, 0.5, 0.98, 0.98, 0.98, -0.98], atol=0.02)
 
 
 def test_noise_lies_under_the_speech_by_what_was_drawn():
