@@ -78,9 +78,9 @@ class Audio(Section):
     def each_copy_is_named_once(self) -> "Audio":
         if 1.0 not in self.speeds:
             raise ValueError(f"speeds must have 1.0, the utterance itself, and {self.speeds} has not")
-        for name, values in (("speeds", self.speeds), ("augment", self.augment)):
+        for name, values in (("speeds", [f"{speed:g}" for speed in self.speeds]), ("augment", self.augment)):
             if len({*values}) < len(values):
-                raise ValueError(f"{name} names something twice: {values}")
+                raise ValueError(f"{name} names something twice: {', '.join(values)}")
         return self
 
 

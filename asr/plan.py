@@ -20,8 +20,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from asr import manifest
+from asr.errors import UserError
 from asr.params import Audio
-from asr.storage import open_read
+from asr.storage import open_parts
+from asr.stores import explained
 from asr.utterances import SPLITS, Utterance
 
 SEED = "whisper"  # of the order; a constant, so that an added row moves few others
@@ -65,7 +67,11 @@ def copies_of(audio: Audio) -> list[Copy]:
 def write_plan(
     path: Path, manifest_folder: Path, shard_mb: float, copies: Sequence[Copy] = (ITSELF,)
 ) -> list[PlannedShard]:
-    """The shards of a manifest, with `copies` of each train utterance; equal for every order of the manifest's rows."""
+    """The shards of a manifest, with `copies` of each train utterance; equal for every order of the manifest's rows.
+
+    Raises `UserError` where an id could be that of a copy.
+    """
+    _check_ids(manifest_folder, copies)
     columns = _Columns.read(manifest_folder)
     place, shard, names = _arrange(columns, shard_mb * 1e6, len(copies))
     planned: list[PlannedShard] = []
@@ -80,8 +86,18 @@ def write_plan(
 
 def read_planned(path: str | Path, row_group: int) -> list[Utterance]:
     """The rows of one shard, from a plan on this machine or in an object store."""
-    with open_read(path) as source, pq.ParquetFile(source) as file:
+    with explained(path, needed=True), open_parts(path) as source, pq.ParquetFile(source, pre_buffer=True) as file:
         return [Utterance(**row) for row in file.read_row_group(row_group).to_pylist()]
+
+
+def _check_ids(manifest_folder: Path, copies: Sequence[Copy]) -> None:
+    """Raises `UserError` for an id that ends as a copy's does, which two rows might have then."""
+    suffixes = tuple(copy.suffix for copy in copies if copy.suffix)
+    if suffixes:
+        for batch in _batches(manifest_folder, ["id"]):
+            for name in batch["id"].to_pylist():
+                if name.endswith(suffixes):
+                    raise UserError(f"id {name!r} ends as those of copies do ({', '.join(suffixes)}); rename it")
 
 
 class _Columns(NamedTuple):

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,16 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path, text):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         params.load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("audio", "said"),
+    [
+        ({"speeds": [0.9, 1.1]}, "speeds must have 1.0"),
+        ({"speeds": [1.0, 0.9, 0.9000001]}, "speeds names something twice: 1, 0.9, 0.9"),
+        ({"augment": ["noise", "noise"]}, "augment names something twice: noise, noise"),
+    ],
+)
+def test_copies_of_one_name_and_speeds_without_the_utterance_itself_are_refused(audio, said):
+    with pytest.raises(UserError, match=re.escape(said)):
+        params.check({"audio": audio})

@@ -1,10 +1,13 @@
+import re
 from collections import Counter
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr import manifest, plan
+from asr.errors import UserError
 from asr.params import Audio
 from asr.plan import copies_of, read_planned, write_plan
 from asr.utterances import Utterance
@@ -88,6 +91,14 @@ def test_train_utterances_alone_have_copies_each_beside_its_original(tmp_path):
         replace(original, id="train-1~noise", augment="noise"),
         replace(original, id="train-1~telephone", augment="telephone"),
     ]
+
+
+@pytest.mark.parametrize("name", ["train-1~noise", "~1.1"])
+def test_an_id_that_could_be_a_copys_is_refused_where_there_are_copies(tmp_path, name):
+    rows = [*corpus(2), replace(corpus(1)[0], id=name)]
+    assert len(shards_of(tmp_path / "a", rows, 1)["train/00000.parquet"]) == 3
+    with pytest.raises(UserError, match=re.escape(repr(name))):
+        shards_of(tmp_path / "b", rows, 1, Audio(speeds=[1.0, 1.1], augment=["noise"]))
 
 
 def test_copies_make_more_shards_not_larger_ones(tmp_path):
