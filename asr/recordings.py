@@ -23,6 +23,9 @@ MOST_CHANNELS = 32
 UNKNOWN_FRAMES = (1 << 36) - 1  # FLAC's largest count; no recording is as long
 REMEDY = "more formats: pip install '.[formats]'"
 
+PIPED_BYTES = 0x7FFF_F000  # from here on, the size of a WAV's data is what a pipe leaves (sox; FFmpeg: 0xFFFFFFFF)
+
+_CUT_WAV = re.compile(r"^data : (\d+) \(should be (\d+)\)$", re.MULTILINE)
 _OF_THE_MACHINE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # the recording is not to blame
 _SAYS_FRAMES = re.compile(rb"(Xing|Info)\0\0\0[\x01\x03\x05\x07\x09\x0b\x0d\x0f]")  # with the flag for the count
 
@@ -93,7 +96,8 @@ def _file(path: str, open_read: Callable[[str], IO[bytes]]) -> Iterator[IO[bytes
         except OSError as error:
             if error.errno in _OF_THE_MACHINE:
                 raise
-            raise BadAudio("missing audio", f"{path}: {error.strerror or error}") from None
+            reason = "changed while read" if error.errno == errno.ESTALE else "missing audio"
+            raise BadAudio(reason, f"{path}: {error.strerror or error}") from None
         except UserError:  # the store is at fault, not this recording
             raise
         except ValueError as error:  # no file's name: it has a zero byte, or half of a surrogate pair
@@ -111,7 +115,7 @@ def _decoder(file: IO[bytes], opened: ExitStack) -> Decoder:
     else:
         if not (refusal := _guesses_its_length(sound, file)):
             _check(sound.samplerate, sound.channels)
-            n_frames = sound.frames if sound.frames < UNKNOWN_FRAMES else None
+            n_frames = _promised_frames(sound) if sound.frames < UNKNOWN_FRAMES else None
             return Forward(Vorbis(sound, n_frames)) if sound.subtype == "VORBIS" else Seeking(sound, n_frames)
     try:
         from asr import containers
@@ -128,6 +132,15 @@ def _check(rate_hz: int, n_channels: int) -> None:
         raise BadAudio("undecodable audio", f"{rate_hz} Hz is outside {LOWEST_HZ} to {HIGHEST_HZ}")
     if n_channels > MOST_CHANNELS:
         raise BadAudio("undecodable audio", f"{n_channels} channels are over {MOST_CHANNELS}")
+
+
+def _promised_frames(sound: Sequential) -> int:
+    """What the header says. Of a WAV that is cut libsndfile says what is left, and the rest in its log alone."""
+    if sound.format in ("WAV", "WAVEX") and (cut := _CUT_WAV.search(sound.extra_info)):
+        promised, left = map(int, cut.groups())
+        if left and promised < PIPED_BYTES:
+            return sound.frames * promised // left
+    return sound.frames
 
 
 def _guesses_its_length(sound: Sequential, file: IO[bytes]) -> str:

@@ -3,6 +3,7 @@
 What keeps a store from answering is a `UserError`; what one object lacks is an `OSError`, as for a file.
 """
 
+import errno
 import io
 import os
 import shutil
@@ -56,10 +57,13 @@ def open_read(uri: str | Path) -> IO[bytes]:
     if len(chunk) < CHUNK_BYTES:
         return io.BytesIO(chunk)
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    before = stored([str(uri)])
     with explained(uri):
         while chunk:
             file.write(chunk)
             chunk = _chunk(uri, file.tell()) if len(chunk) == CHUNK_BYTES else b""
+    if stored([str(uri)]) != before:
+        raise OSError(errno.ESTALE, "the object was replaced while it was read", str(uri))
     file.seek(0)
     return file
 
@@ -99,8 +103,11 @@ def put(local: Path, uri: str | Path) -> None:
         os.replace(local, uri)
     except OSError:  # another file system
         part = Path(f"{uri}.{os.getpid()}.part")
-        shutil.copyfile(local, part)
-        os.replace(part, uri)
+        try:
+            shutil.copyfile(local, part)
+            os.replace(part, uri)
+        finally:
+            part.unlink(missing_ok=True)
         local.unlink()
 
 
@@ -112,8 +119,20 @@ def put_bytes(content: bytes, uri: str | Path) -> None:
         return
     part = Path(f"{uri}.{os.getpid()}.part")
     part.parent.mkdir(parents=True, exist_ok=True)
-    part.write_bytes(content)
-    os.replace(part, uri)
+    try:
+        part.write_bytes(content)
+        os.replace(part, uri)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def remove(uri: str | Path) -> None:
+    """Removes a file."""
+    if is_remote(uri):
+        with explained(uri, needed=True):
+            file_system(uri).rm_file(str(uri))
+    else:
+        os.unlink(uri)
 
 
 def read_bytes(uri: str | Path) -> bytes:

@@ -159,10 +159,9 @@ def test_each_is_rejected_with_its_reason_soon_and_in_little_memory(tmp_path, ma
     assert len(os.listdir("/proc/self/fd")) <= n_open  # a test before may leave some to the collector
 
 
-@pytest.mark.parametrize("make", [sound("cut.wav", LONG, cut=0.5), sound("cut.ogg", LONG, cut=0.5)])
-def test_a_cut_that_cannot_be_seen_is_used(tmp_path, make):
-    """WAV says its length as a pipe would leave it, Ogg only in its last page."""
-    with recording(str(make(tmp_path))) as file:
+def test_a_cut_that_cannot_be_seen_is_used(tmp_path):
+    """Ogg says its length in its last page alone."""
+    with recording(str(sound("cut.ogg", LONG, cut=0.5)(tmp_path))) as file:
         assert 3 < clip(read_piece(file, 0.0, None, 30.0), Audio()).duration_s < 6
 
 

@@ -198,7 +198,7 @@ def test_libsndfile_still_seeks_elsewhere_in_vorbis(tmp_path):
     assert wrong
 
 
-@pytest.mark.parametrize("data_bytes", [0xFFFFFFFF, 0x7FFFF000, 0, 10**9])
+@pytest.mark.parametrize("data_bytes", [0xFFFFFFFF, 0x7FFFF000, 0])
 def test_a_wav_from_a_pipe_is_read_to_its_end(tmp_path, data_bytes):
     (tmp_path / "clip.wav").write_bytes(wav_header(data_bytes, RATE_HZ, riff_bytes=0xFFFFFFFF) + pcm(FIVE_S))
     samples = whole(tmp_path / "clip.wav")
