@@ -84,7 +84,10 @@ def write_index(folder: Path, index: Index) -> None:
 
 
 def read_index(folder: Path) -> Index:
-    """The index in `folder`, its root made absolute. Raises `UserError` where there is none, or of another format."""
+    """The index in `folder`; its root is `folder` where the shards lie there.
+
+    Raises `UserError` where there is none, or of another format.
+    """
     path = folder / "index.json"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -19,6 +19,7 @@ from asr.utterances import Rejected, Utterance
 from tests.builders import speech_like
 
 SHARD_MB = 0.25
+COPIES = {"speeds": [0.9, 1.0], "augment": ["noise", "reverberation", "telephone"]}
 SPLIT_OF = ("train", "train", "train", "validation", "test")
 RATES_HZ = (8_000, 11_025, 16_000, 22_050, 44_100, 48_000)
 EVERY = 2  # of the real clips, one in so many
@@ -64,7 +65,8 @@ class Project:
     def make(cls, folder: Path, base: Path, clips: Path, rows: list[Utterance], **features: object) -> "Project":
         """`rows` name their audio relative to `clips`."""
         (folder / "data").mkdir(parents=True)
-        (folder / "params.yaml").write_text(yaml.safe_dump({"features": {"shard_mb": SHARD_MB, **features}}))
+        chosen = {"audio": COPIES, "features": {"shard_mb": SHARD_MB, **features}}
+        (folder / "params.yaml").write_text(yaml.safe_dump(chosen))
         (folder / "data/listing.json").write_text("{}")
         manifest.write([replace(row, audio=str(clips / row.audio)) for row in rows], folder / "data/manifest")
         write_rejects(folder / "data/manifest", [Rejected("row-9", "empty text")])
