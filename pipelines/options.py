@@ -15,13 +15,17 @@ from apache_beam.options.pipeline_options import (
     PipelineOptions,
     PortableOptions,
     SparkRunnerOptions,
+    StandardOptions,
+    _BeamArgumentParser,
 )
 
 from asr.errors import UserError
+from asr.storage import is_remote
 from pipelines import dataflow
 from pipelines.local import LocalRunner, pools_of
 
 LOCAL = "FnApiRunner"
+LOCAL_RUNNER = f"{LocalRunner.__module__}.{LocalRunner.__name__}"
 RUNNERS = (LOCAL, "PortableRunner", "FlinkRunner", "SparkRunner", "DataflowRunner")
 REFUSED = {
     "DaskRunner": "it loses data",
@@ -38,7 +42,7 @@ def runner_options(n_shards: int, source_mb: float, root: str) -> PipelineOption
     Raises `UserError` for what cannot run: an unknown runner, a count that is none, flags that are missing.
     """
     runner = runner_name()
-    flags = shlex.split(os.environ.get("BEAM_OPTIONS", ""))
+    flags = _flags()
     if runner == "DataflowRunner":
         return dataflow.options(n_shards, root, _asked_workers(), flags)
     asked = PipelineOptions(flags)
@@ -58,13 +62,46 @@ def runner_name() -> str:
     return runner
 
 
-def check_reach(n_local: int, n_rows: int) -> None:
-    """Raises `UserError` where the chosen runner works on machines that cannot read `n_local` of the recordings."""
-    if n_local and runner_name() == "DataflowRunner":
+def runs_here(options: PipelineOptions) -> bool:
+    """Whether the job is this process' own, and not one of a service that goes on without it."""
+    return options.view_as(StandardOptions).runner == LOCAL_RUNNER
+
+
+def check_reach(root: str, n_local: int, n_rows: int) -> None:
+    """Raises `UserError` where the chosen runner works on machines that cannot write to `root`, or not read recordings.
+
+    `n_local` of the `n_rows` recordings lie on this machine.
+    """
+    runner, flags = runner_name(), _flags()
+    in_containers = (PipelineOptions(flags).view_as(PortableOptions).environment_type or "").upper() == "DOCKER"
+    if runner != "DataflowRunner" and not in_containers:
+        return
+    if not is_remote(root):
         raise UserError(
-            f"BEAM_RUNNER is DataflowRunner, whose workers cannot read the {n_local} of {n_rows} recordings "
-            "that lie on this machine; copy them to a bucket (gcloud storage cp) and name them gs://... in the table"
+            f"BEAM_RUNNER is {runner}, whose workers cannot write to {root}; set FEATURES_ROOT=gs://BUCKET/PREFIX or s3://"
         )
+    if n_local:
+        raise UserError(
+            f"BEAM_RUNNER is {runner}, whose workers cannot read the {n_local} of {n_rows} recordings that lie on this "
+            "machine; copy them to a bucket (gcloud storage cp, aws s3 cp) and name them gs:// or s3:// in the table"
+        )
+
+
+def _flags() -> list[str]:
+    """BEAM_OPTIONS. Raises `UserError` for a quote that never closes, or a flag that nearly is one of Beam's."""
+    try:
+        flags = shlex.split(os.environ.get("BEAM_OPTIONS", ""))
+    except ValueError as error:
+        raise UserError(f"BEAM_OPTIONS cannot be read: {str(error).lower()}") from None
+    parser = _BeamArgumentParser(add_help=False, allow_abbrev=False)
+    for options in PipelineOptions.__subclasses__():
+        options._add_argparse_args(parser)
+    known = {name for action in parser._actions for name in action.option_strings}
+    for flag in (word.partition("=")[0] for word in flags if word.startswith("--")):
+        near = difflib.get_close_matches(flag, known, n=1, cutoff=0.8)
+        if flag not in known and near:  # others may be a job service's own
+            raise UserError(f"BEAM_OPTIONS: {flag} is unknown; did you mean {near[0]}?")
+    return flags
 
 
 def _asked_workers() -> int | None:

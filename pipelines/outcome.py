@@ -10,26 +10,30 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from asr import overview, storage
+from asr import storage
 from asr.errors import UserError
+from asr.overview import MAX_SAMPLES, OVERVIEW, draw
 from asr.plan import PlannedShard
 from asr.rejects import REJECTS, commonest, write_rejects
 from asr.shards import Index, ShardEntry, read_first, write_index
 from asr.tally import Tally
 from asr.utterances import SPLITS, Rejected
-from pipelines.receipts import read_receipts
+from pipelines.receipts import forget, read_receipts
 
 SHARDS = "shards.json"  # in the folder of a split whose shards lie elsewhere
-N_SAMPLES = 8  # spectrograms in the picture
 
 
 @dataclass
 class Outcome:
-    """What came out of a job, a split at a time; the reasons count the manifest's rejects too."""
+    """What came out of a job, a split at a time; the reasons count the manifest's rejects too.
+
+    `not_final` are the shards that another run may make better: see `Receipt.is_final`.
+    """
 
     entries: dict[str, list[ShardEntry]] = field(default_factory=lambda: {split: [] for split in SPLITS})
     tallies: dict[str, Tally] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
+    not_final: list[str] = field(default_factory=list)
 
     @classmethod
     def of(cls, home: str, planned: Sequence[PlannedShard], before: Iterable[Rejected], work: Path) -> "Outcome":
@@ -40,6 +44,7 @@ class Outcome:
         outcome = cls()
         lost: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
         outcome.reasons = write_rejects(work, chain(outcome._collect(home, planned, lost), before))
+        forget(home, outcome.not_final)
         n_planned = {split: sum(shard.n_rows for shard in planned if shard.split == split) for split in SPLITS}
         if not any(outcome.entries.values()):
             reasons = commonest(dict(sum(lost.values(), Counter()).most_common()))
@@ -60,6 +65,8 @@ class Outcome:
                 self.entries[shard.split].append(receipt.entry)
                 tally = self.tallies.setdefault(shard.split, Tally())
                 tally += receipt.tally
+            if not receipt.is_final:
+                self.not_final.append(receipt.name)
             lost[shard.split].update(row.reason for row in receipt.rejected)
             yield from receipt.rejected
 
@@ -76,7 +83,7 @@ def publish(outcome: Outcome, index: Index, home: str, work: Path, features: Pat
             listed = [asdict(entry) for entry in entries]
             (features / split / SHARDS).write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
     shutil.copyfile(work / REJECTS, features / REJECTS)
-    overview.draw(features / "overview.png", outcome.tallies, outcome.reasons, _samples(home, index))
+    draw(features / OVERVIEW, outcome.tallies, outcome.reasons, _samples(home, index))
     write_index(features, index)
 
 
@@ -92,4 +99,4 @@ def _samples(home: str, index: Index) -> list[dict[str, Any]]:
     rows = read_first(storage.join(home, index.splits["train"][0].name), index.n_mels, index.codec)
     firsts = {row["language"]: row for row in reversed(rows)}
     others = [row for row in rows if row is not firsts[row["language"]]]
-    return [*firsts.values(), *others][:N_SAMPLES]
+    return [*firsts.values(), *others][:MAX_SAMPLES]

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,17 +23,17 @@ from asr.errors import UserError
 from asr.params import Params
 from asr.plan import PlannedShard, copies_of, write_plan
 from asr.progress import say
-from asr.rejects import read_rejects
+from asr.rejects import REJECTS, read_rejects
 from asr.shards import FEATURES_VERSION, Index, sha256_of
 from asr.tally import summary_lines, total
 from asr.tokens import FRONT_END, TOKENIZER, Labeller
 from asr.utterances import Seconds
-from pipelines.options import check_reach, runner_options
+from pipelines.options import check_reach, runner_name, runner_options, runs_here
 from pipelines.outcome import Outcome, publish
 from pipelines.progress import reported
 from pipelines.receipts import finished
 from pipelines.shard_job import Job, build
-from pipelines.watchdog import ending_with_interrupt
+from pipelines.watchdog import RESUME, ending_with_interrupt
 
 PLAN = "plan.parquet"
 
@@ -51,9 +52,9 @@ def preprocess(corpus: Corpus, base: Path, features: Path, work: Path, params: P
     labeller = Labeller(base)
     for language in manifest.languages(corpus.manifest):
         labeller.prefix(language)  # raises for one that the checkpoint does not know
-    check_reach(*manifest.count_local(corpus.manifest))
+    root = _features_root(features, work)
+    check_reach(root or str(work), *manifest.count_local(corpus.manifest))
     fingerprint = fingerprint_of(corpus.manifest, base, params)
-    root = os.environ.get("FEATURES_ROOT")
     home = storage.join(root or work, f"{fingerprint}-{sha256_of(corpus.listing)[:8]}")
     work.mkdir(parents=True, exist_ok=True)
     planned = write_plan(work / PLAN, corpus.manifest, params.features.shard_mb, copies_of(params.audio))
@@ -64,7 +65,7 @@ def preprocess(corpus: Corpus, base: Path, features: Path, work: Path, params: P
     n_mels, codec, n_rejected = labeller.front_end.n_mels, params.features.codec, sum(outcome.reasons.values())
     index = Index(fingerprint, n_mels, codec, outcome.entries, home if root else ".", n_rejected)
     publish(outcome, index, home, work, features)
-    shutil.rmtree(work, ignore_errors=True)  # which may be a mount
+    _clear(work, None if root else Path(home))
     _say_summary(outcome, time.monotonic() - started)
 
 
@@ -80,15 +81,31 @@ def fingerprint_of(manifest_folder: Path, base: Path, params: Params) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def _features_root(features: Path, work: Path) -> str | None:
+    """FEATURES_ROOT, if it is set. Raises `UserError` for what is no place, or none that stays."""
+    root = os.environ.get("FEATURES_ROOT")
+    if not root:
+        return None
+    if re.match(r"[A-Za-z][\w+.-]*:", root) and not storage.is_remote(root):
+        raise UserError(f"FEATURES_ROOT is {root!r}; it must be gs://BUCKET/PREFIX, s3://BUCKET/PREFIX or a folder")
+    if not storage.is_remote(root):
+        for emptied in (features, work):
+            if Path(root).resolve().is_relative_to(emptied.resolve()):
+                raise UserError(f"FEATURES_ROOT is {root!r}, which is emptied at each run; choose another folder")
+    return root
+
+
 def _job(home: str, base: Path, work: Path, params: Params) -> Job:
     """With paths of this machine; where the shards go elsewhere, what the workers read is put beside them."""
     plan, front_end = str(work / PLAN), str(base)
     if Path(home).parent != work:
         plan, front_end = storage.join(home, PLAN), storage.join(home, "base")
-        storage.put_bytes((work / PLAN).read_bytes(), plan)
+        copy = work / f"{PLAN}.part"
+        shutil.copyfile(work / PLAN, copy)
+        storage.put(copy, plan)
         for name in (TOKENIZER, FRONT_END):
             storage.put_bytes((base / name).read_bytes(), storage.join(front_end, name))
-    else:
+    if not storage.is_remote(home):
         for part in Path(home).rglob("*.part"):  # of workers that were killed
             part.unlink()
     return Job(plan, home, front_end, params.audio, params.text, params.features)
@@ -101,16 +118,32 @@ def _run(job: Job, planned: list[PlannedShard]) -> None:
     if not missing:
         return
     source_mb = sum(shard.source_bytes for shard in missing) / 1e6
+    options = runner_options(len(missing), source_mb, job.home)
+    is_here = runs_here(options)
     try:
-        options = runner_options(len(missing), source_mb, job.home)
-        with ending_with_interrupt(), beam.Pipeline(options=options) as pipeline:
+        with ending_with_interrupt(is_here), beam.Pipeline(options=options) as pipeline:
             build(pipeline, job, missing)
+    except UserError:
+        raise
     except Exception as error:
         # Each runner wraps what a worker raised in its own way, but all keep its last line.
         failed = re.search(r"ShardFailed: (.*?)(?: \[while running|\\n|\n|$)", f"{type(error).__name__}: {error}")
-        if not failed:
+        if failed:
+            raise UserError(f"{failed[1]}; {RESUME} when that is mended") from error
+        if is_here:
             raise
-        raise UserError(f"{failed[1]}; the finished shards are kept: run it again when that is mended") from error
+        said = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise UserError(f"{runner_name()}: {said} ({type(error).__name__}); {RESUME} when that is mended") from error
+
+
+def _clear(work: Path, home: Path | None) -> None:
+    """Removes what this run left in `work`; what other choices left there is theirs to go on with."""
+    for path in (work / PLAN, work / REJECTS):
+        path.unlink(missing_ok=True)
+    if home:
+        shutil.rmtree(home)
+    with suppress(OSError):  # it is not empty, or a mount
+        work.rmdir()
 
 
 def _say_summary(outcome: Outcome, wall_s: Seconds) -> None:

@@ -3,11 +3,12 @@
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from asr.errors import UserError
 from asr.plan import PlannedShard
 from asr.progress import say
 from asr.storage import is_remote
@@ -76,7 +77,8 @@ def _watch(state: Progressed, ended: threading.Event) -> None:
     with Progress(*columns, console=console, transient=True, refresh_per_second=1, disable=not shown) as bar:
         task = bar.add_task(str(state), total=len(state.planned), completed=state.n_done)
         while not ended.wait(poll_s):
-            state.poll()
+            with suppress(UserError, OSError):  # a store that does not answer now: the job goes on, and so does this
+                state.poll()
             bar.update(task, description=str(state), completed=state.n_done)
             if not shown:
                 say(str(state))

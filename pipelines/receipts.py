@@ -12,6 +12,8 @@ from asr.tally import Tally
 from asr.utterances import Rejected
 
 SUFFIX = ".json"
+# Reasons that a machine may be to blame for: a disk that is not mounted, no permission, PyAV that is missing.
+MENDABLE = {"missing audio", "undecodable audio", "changed while read"}
 REQUESTS = 16  # under way together, which an object store answers in the time of one
 AT_ONCE = 256  # in memory
 
@@ -24,6 +26,11 @@ class Receipt:
     entry: ShardEntry | None
     tally: Tally
     rejected: list[Rejected]
+
+    @property
+    def is_final(self) -> bool:
+        """Whether another run would come to the same, as far as the row itself decides."""
+        return not any(row.reason in MENDABLE for row in self.rejected)
 
     def write(self, home: str) -> None:
         content = {
@@ -48,6 +55,12 @@ def read_receipts(home: str, planned: Iterable[PlannedShard]) -> Iterator[Receip
     with ThreadPoolExecutor(REQUESTS) as pool:
         for first in range(0, len(uris), AT_ONCE):
             yield from map(Receipt.parse, pool.map(storage.read_bytes, uris[first : first + AT_ONCE]))
+
+
+def forget(home: str, names: Iterable[str]) -> None:
+    """Has the next run make these shards again."""
+    for name in names:
+        storage.remove(storage.join(home, name + SUFFIX))
 
 
 def finished(home: str, planned: Iterable[PlannedShard]) -> Iterator[Receipt]:

@@ -14,7 +14,7 @@ from asr.errors import UserError
 from asr.examples import examples
 from asr.params import Audio, Features, Text
 from asr.plan import PlannedShard, read_planned
-from asr.shards import ShardWriter
+from asr.shards import FEATURES_VERSION, ShardWriter
 from asr.storage import join
 from asr.tally import Tally
 from asr.tokens import Labeller
@@ -38,6 +38,7 @@ class Job:
     audio: Audio
     text: Text
     features: Features
+    features_version: int = FEATURES_VERSION  # of the launcher's code, which that of the workers must equal
 
 
 def build(pipeline: beam.Pipeline, job: Job, missing: list[PlannedShard]) -> beam.PCollection:
@@ -68,6 +69,11 @@ class WriteShard(beam.DoFn):
         self.labeller = Labeller(self.job.base)
 
     def process(self, planned: PlannedShard) -> Iterator[str]:
+        if self.job.features_version != FEATURES_VERSION:
+            raise ShardFailed(
+                f"this worker's code makes features of version {FEATURES_VERSION}, and the launcher wants "
+                f"{self.job.features_version}: build the worker image anew (make image), or update the pool's project"
+            )
         try:
             receipt = self.write(planned)
             receipt.write(self.job.home)

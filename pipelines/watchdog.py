@@ -82,11 +82,15 @@ def ending_with_pools(pools: list[str], n_workers: int) -> Iterator[None]:
 
 
 @contextmanager
-def ending_with_interrupt() -> Iterator[None]:
-    """Ends this process at Ctrl-C within the block, where Beam would wait for its workers or print a traceback."""
+def ending_with_interrupt(is_here: bool) -> Iterator[None]:
+    """Ends this process at Ctrl-C within the block, where Beam would wait for its workers or print a traceback.
+
+    A job that this process does not drive (`is_here` False) goes on where it runs.
+    """
+    line = RESUME if is_here else "the job goes on where it runs: cancel it there, or let it end and run this again"
 
     def interrupted(signum: int, frame: FrameType | None) -> None:
-        end(f"interrupted; {RESUME}", 128 + signum)
+        end(f"interrupted; {line}", 128 + signum)
 
     before = signal.signal(signal.SIGINT, interrupted)
     try:

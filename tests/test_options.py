@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from apache_beam.options.pipeline_options import (
     DebugOptions,
@@ -12,7 +14,7 @@ from apache_beam.options.pipeline_options import (
 
 from asr.errors import UserError
 from pipelines import local, options
-from pipelines.options import check_reach, runner_options
+from pipelines.options import check_reach, runner_options, runs_here
 
 CLOUD = "--project=my-project --region=europe-west1 --sdk_container_image=docker.pkg.dev/p/r/features:1"
 
@@ -155,13 +157,45 @@ def test_dataflow_writes_to_a_bucket_of_google(monkeypatch, root):
         runner_options(5, 90, root)
 
 
-def test_recordings_of_this_machine_are_out_of_dataflows_reach(monkeypatch):
-    choose(monkeypatch, "DataflowRunner")
-    check_reach(0, 7)
-    with pytest.raises(UserError, match="cannot read the 3 of 7 recordings"):
-        check_reach(3, 7)
-    choose(monkeypatch, "FlinkRunner")
-    check_reach(3, 7)  # a shared folder may do
+BUCKET = "gs://bucket/features"
+
+
+def test_recordings_and_folders_of_this_machine_are_out_of_a_clouds_reach(monkeypatch):
+    for runner, flags in (("DataflowRunner", ""), ("SparkRunner", "--environment_type=DOCKER")):
+        choose(monkeypatch, runner, flags)
+        check_reach(BUCKET, 0, 7)
+        with pytest.raises(UserError, match="cannot read the 3 of 7 recordings"):
+            check_reach(BUCKET, 3, 7)
+        with pytest.raises(UserError, match="cannot write to data/work; set FEATURES_ROOT"):
+            check_reach("data/work", 0, 7)
+    choose(monkeypatch, "FlinkRunner", "--environment_type=EXTERNAL --environment_config=localhost:50000")
+    check_reach("data/work", 3, 7)  # a shared folder may do
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        ("--region='europe", "BEAM_OPTIONS cannot be read: no closing quotation"),
+        ("--machine-type=n2-standard-4", "BEAM_OPTIONS: --machine-type is unknown; did you mean --machine_type"),
+        ("--max_num_worker=4", "BEAM_OPTIONS: --max_num_worker is unknown; did you mean --max_num_workers"),
+    ],
+)
+def test_a_slip_in_the_flags_is_refused_in_a_line(monkeypatch, flags, line):
+    choose(monkeypatch, "FnApiRunner", flags)
+    with pytest.raises(UserError, match=re.escape(line)):
+        runner_options(5, 90, "data/work")
+
+
+def test_a_flag_that_is_none_of_beams_may_be_a_job_services(monkeypatch):
+    choose(monkeypatch, "FnApiRunner", "--of_another_service=1")
+    assert processes(50, 90) == 1
+
+
+def test_what_runs_here_is_told_from_what_goes_on_without_us(monkeypatch):
+    choose(monkeypatch, "FnApiRunner")
+    assert runs_here(runner_options(5, 90, "data/work"))
+    choose(monkeypatch, "DataflowRunner", CLOUD)
+    assert not runs_here(runner_options(5, 90, BUCKET))
 
 
 def test_flags_win_here_too_but_for_the_runner(monkeypatch):

@@ -1,19 +1,24 @@
 """The Beam job for real: from a manifest to shards, index and rejects."""
 
 import json
+import re
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import apache_beam as beam
 import numpy as np
 import pytest
 import soundfile
+from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from transformers import WhisperFeatureExtractor
 
 from asr import manifest, params
 from asr.corpus import write as write_corpus
 from asr.errors import UserError
 from asr.features import RATE_HZ, pad_log_mel
+from asr.plan import write_plan
 from asr.rejects import read_rejects, write_rejects
 from asr.shards import read_examples, read_index
 from asr.utterances import Rejected, Utterance
@@ -148,3 +153,114 @@ def test_a_language_that_the_checkpoint_does_not_know_is_named_before_the_job(sc
     listing.write_text(json.dumps({}))
     with pytest.raises(UserError, match="language 'xx'"):
         run(Corpus(tmp_path / "manifest", listing), scratch, tmp_path)
+
+
+def test_what_a_machine_may_be_to_blame_for_is_tried_again(corpus, scratch, tmp_path, monkeypatch):
+    monkeypatch.setenv("FEATURES_ROOT", str(tmp_path / "disk"))
+    rows = list(manifest.read(corpus.manifest))
+    moved = tmp_path / "later.wav"
+    rows = [replace(row, audio=str(moved)) if row.id == "good-7" else row for row in rows]
+    manifest.write(rows, tmp_path / "manifest")
+    write_rejects(tmp_path / "manifest", [])
+    moved_corpus = replace(corpus, manifest=tmp_path / "manifest")
+    assert "missing audio" in {row.reason for row in rejects_of(run(moved_corpus, scratch, tmp_path), tmp_path)}
+
+    written, write = [], shard_job.WriteShard.write
+    monkeypatch.setattr(
+        shard_job.WriteShard, "write", lambda self, planned: written.append(planned.name) or write(self, planned)
+    )
+    shutil.copy(next(row.audio for row in manifest.read(corpus.manifest) if row.id == "good-7"), moved)
+    again = run(moved_corpus, scratch, tmp_path)
+    assert {row.id for row in rejects_of(again, tmp_path) if row.reason == "missing audio"} == {"absent"}
+    assert 0 < len(written) < len(hashes(again))
+
+
+def rejects_of(index, folder):
+    rows = read_rejects(folder / "features")
+    assert len(rows) == index.rejected
+    return rows
+
+
+def test_where_a_split_is_lost_the_next_run_tries_its_rows_again(corpus, scratch, tmp_path):
+    gone = tmp_path / "gone"
+    rows = [
+        replace(row, audio=str(gone / Path(row.audio).name)) if row.split == "test" else row
+        for row in manifest.read(corpus.manifest)
+    ]
+    manifest.write(rows, tmp_path / "manifest")
+    write_rejects(tmp_path / "manifest", [])
+    lost = replace(corpus, manifest=tmp_path / "manifest")
+    with pytest.raises(UserError, match="all 7 rows of the test split were rejected: 7 missing audio"):
+        run(lost, scratch, tmp_path)
+    shutil.copytree(corpus.manifest.parent, gone)
+    assert run(lost, scratch, tmp_path).rows("test") == 6
+
+
+def test_what_other_choices_left_unfinished_stays(corpus, features, scratch, tmp_path, monkeypatch):
+    def break_off(self, planned):
+        if planned.name.startswith("test/"):
+            raise RuntimeError("killed")
+        return write(self, planned)
+
+    write = shard_job.WriteShard.write
+    monkeypatch.setattr(shard_job.WriteShard, "write", break_off)
+    with pytest.raises(RuntimeError, match="killed"):
+        run(corpus, scratch, tmp_path)
+    left = sorted((tmp_path / "work").rglob("*.parquet.json"))
+    assert left
+
+    monkeypatch.setattr(shard_job.WriteShard, "write", write)
+    run(corpus, scratch, tmp_path, params=PARAMS.model_copy(update={"text": params.Text(lowercase=True)}))
+    assert sorted((tmp_path / "work").rglob("*.parquet.json")) == left
+
+
+@pytest.mark.parametrize(
+    ("root", "said"),
+    [
+        ("hdfs://node/features", "FEATURES_ROOT is 'hdfs://node/features'; it must be gs://"),
+        ("s3a://bucket/features", "FEATURES_ROOT is 's3a://bucket/features'; it must be gs://"),
+        ("features", "FEATURES_ROOT is 'features', which is emptied at each run"),
+        ("work/deeper", "FEATURES_ROOT is 'work/deeper', which is emptied at each run"),
+    ],
+)
+def test_a_features_root_that_is_no_place_to_stay_is_refused(corpus, scratch, tmp_path, monkeypatch, root, said):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FEATURES_ROOT", root)
+    with pytest.raises(UserError, match=re.escape(said)):
+        run(corpus, scratch, Path())
+
+
+def test_a_worker_of_other_code_ends_the_job(corpus, scratch, tmp_path, monkeypatch):
+    monkeypatch.setattr(shard_job, "FEATURES_VERSION", 0)
+    with pytest.raises(UserError, match=r"of version 0, and the launcher wants \d+: build the worker image anew"):
+        run(corpus, scratch, tmp_path)
+
+
+def test_a_cluster_that_fails_is_one_line(corpus, scratch, tmp_path, monkeypatch):
+    monkeypatch.setenv("BEAM_RUNNER", "FlinkRunner")
+    monkeypatch.setenv("BEAM_OPTIONS", "--job_endpoint=localhost:9 --flink_master=[local] --job_server_timeout=1")
+    with pytest.raises(UserError, match=r"FlinkRunner: .*the finished shards are kept"):
+        run(corpus, scratch, tmp_path)
+
+
+def test_the_job_counts_what_it_does(corpus, scratch, tmp_path):
+    planned = write_plan(tmp_path / "plan.parquet", corpus.manifest, PARAMS.features.shard_mb)
+    job = shard_job.Job(
+        str(tmp_path / "plan.parquet"), str(tmp_path), str(scratch), PARAMS.audio, PARAMS.text, PARAMS.features
+    )
+    pipeline = beam.Pipeline(FnApiRunner())
+    shard_job.build(pipeline, job, planned)
+    found = pipeline.run().metrics().query()
+    counted: Counter[tuple[str, str]] = Counter()
+    for counter in found["counters"]:
+        counted[counter.key.metric.namespace, counter.key.metric.name] += counter.result
+    assert counted["features", "rows"] == N_GOOD and counted["features", "shards"] == len(planned)
+    assert {name: n for (space, name), n in counted.items() if space == "rejected"} == {
+        "silent": 1,
+        "too short": 1,
+        "too long": 1,
+        "missing audio": 1,
+    }
+    clip_ms = [each.result for each in found["distributions"] if each.key.metric.name == "clip_ms"]
+    assert sum(each.count for each in clip_ms) == N_GOOD
+    assert (min(each.min for each in clip_ms), max(each.max for each in clip_ms)) == (300, 3200)
