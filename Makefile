@@ -39,7 +39,7 @@ test-all: install  ## the same with the slow tests
 	@pytest -n 2 --dist loadgroup
 
 bench: install  ## the measurements that the docs quote
-	@for file in benchmarks/[a-z]*.py; do python $$file; done
+	@status=0; for file in benchmarks/[a-z]*.py; do echo "== $$file"; python $$file || status=1; done; exit $$status
 
 dataflow-check: install  ## the job for Dataflow against its golden file, and its graph run here; no account needed
 	@test -e data/base/tokenizer.json || dvc repro fetch

@@ -61,7 +61,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="counts of clips")
     parser.add_argument("--figure", type=Path, default=FIGURE)
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if len(options.sizes) < 2:
+        parser.error("--sizes: at least two, between which a further clip's cost is seen")
+    return options
 
 
 def _point(folder: Path, distinct: Sequence[Path], n_clips: int) -> Point:
@@ -110,6 +113,7 @@ def _targets(points: Sequence[Point]) -> list[Target]:
         Target("CPU of a further clip, between the largest sizes to between the smallest", grown, at_most=1.10),
         Target("peak memory of a worker, MB", max(worker_mb), at_most=MOST_WORKER_MB),
         Target("the same, at the largest size to the one before", worker_mb[-1] / worker_mb[-2], at_most=1.10),
+        Target("peak memory of their launcher, MB", max(point.two.launcher_mb for point in points), MOST_WORKER_MB),
         Target(f"times as fast with {WORKERS} workers on {SPEED_UP_AT:,} clips", speed_up, at_least=1.7),
     ]
 

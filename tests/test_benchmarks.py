@@ -160,4 +160,4 @@ def test_the_codecs_are_compared_with_any_checkpoint(scratch, tmp_path):
     write_features(tmp_path / "features", rows)
     options = ["--model", scratch, "--features", tmp_path / "features", "--clips", 3, "--results", tmp_path]
     assert "of 6 hypotheses differ" in run(BENCHMARKS / "codec.py", *options)
-    assert verdicts(tmp_path / "codec.json")["words in the references"] == "MISSED"
+    assert [*verdicts(tmp_path / "codec.json").values()] == ["NOT MEASURED"]  # of so few words nothing is claimed
