@@ -18,7 +18,7 @@ $(VENV)/installed: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
 		|| { echo "error: Python 3.11 is needed, and '$(PYTHON)' is not; install it, or: make PYTHON=/path/to/python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "installing into $(VENV) (the first time about 2 GB on disk)"
+	@echo "installing into $(VENV) (the first time about 3 GB on disk)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock uv==$(UV) torch
 	@$(BIN)/uv pip install --quiet --compile-bytecode --constraint requirements.lock --editable '.[beam,formats,gcp,aws,train,flow,bench,dev]'
 	@touch $@
