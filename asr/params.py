@@ -16,6 +16,16 @@ from asr.errors import UserError
 
 Share: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
 Precision: TypeAlias = Literal["auto", "bf16", "float32"]
+Schedule: TypeAlias = Literal[
+    "linear",
+    "cosine",
+    "cosine_with_restarts",
+    "polynomial",
+    "inverse_sqrt",
+    "constant",
+    "warmup_stable_decay",
+]
+LoraModule: TypeAlias = Literal["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
 Augmentation: TypeAlias = Literal["noise", "reverberation", "telephone"]
 SyntheticLanguage: TypeAlias = Literal["en", "es", "de", "pl", "hi"]
 TuxpaintLanguage: TypeAlias = Literal["be", "bg", "ca", "da", "el", "en", "es", "fr", "nl", "ro", "ru"]
@@ -107,17 +117,52 @@ class Model(Section):
     scratch: Scratch = Scratch()
 
 
+class SpecAugment(Section):
+    mel_masks: Annotated[int, Field(ge=0)] = 0
+    mel_mask_bins: Annotated[int, Field(ge=1)] = 27
+    time_masks: Annotated[int, Field(ge=0)] = 0
+    time_mask_s: Annotated[float, Field(gt=0)] = 1.0
+
+
+class Lora(Section):
+    rank: Annotated[int, Field(ge=0)] = 0
+    alpha: Annotated[float, Field(gt=0)] = 64
+    dropout: Share = 0.05
+    modules: Annotated[list[LoraModule], Field(min_length=1)] = ["q_proj", "v_proj"]
+
+
 class Train(Section):
     max_steps: Annotated[int, Field(ge=1)] = 80
     batch_size: Annotated[int, Field(ge=1)] = 8
     gradient_accumulation_steps: Annotated[int, Field(ge=1)] = 2
     learning_rate: Annotated[float, Field(gt=0)] = 5e-5
     warmup_steps: Annotated[int, Field(ge=0)] = 10
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    schedule: Schedule = "linear"
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    eval_steps: Annotated[int, Field(ge=1)] = 40
+    label_smoothing: Share = 0.0
     precision: Precision = "auto"
     seed: int = 1
+    random_window: bool = False
+    language_temperature: Annotated[float, Field(ge=0, le=1)] = 1.0
+    timestamps: Annotated[float, Field(ge=0, le=1)] = 0.0
+    spec_augment: SpecAugment = SpecAugment()
+    eval_steps: Annotated[int, Field(ge=1)] = 40
+    eval_wer: Annotated[int, Field(ge=0)] = 40
+    select: Literal["last", "loss", "wer"] = "last"
+    patience: Annotated[int, Field(ge=1)] | None = None
+    average: Annotated[int, Field(ge=1)] = 1
+    keep_base: Annotated[float, Field(ge=0, le=1)] = 0.0
+    freeze_encoder: bool = False
+    activation_checkpointing: bool = False
+    lora: Lora = Lora()
+
+    @model_validator(mode="after")
+    def wer_is_measured_where_it_decides(self) -> "Train":
+        if self.select == "wer" and not self.eval_wer:
+            raise ValueError("select is wer, so eval_wer must say how many validation clips are decoded (0 now)")
+        if self.patience is not None and self.select == "last":
+            raise ValueError("patience needs a score to wait for: select must be loss or wer")
+        return self
 
     @model_validator(mode="after")
     def accumulation_divides_the_batch(self) -> "Train":
