@@ -8,7 +8,7 @@ from asr import params
 from asr.provenance import dvc_digest
 from asr.run import Run
 from asr.shards import read_index
-from asr.trainer import train
+from asr.training import train
 from stages import stage
 
 

@@ -17,7 +17,7 @@ from asr.errors import UserError
 from asr.features import pad_log_mel
 from asr.params import Model, Params, Train
 from asr.shards import read_examples, write_index
-from asr.trainer import train, training_arguments
+from asr.training import train, training_arguments
 from asr.whisper import WindowedWhisper
 from tests.builders import example, write_features
 
