@@ -35,11 +35,15 @@ def job_folder(folder: Path, utterances: Sequence[Utterance], base: Path, codec:
 
 def real_clips(folder: Path, n_clips: int) -> list[Utterance]:
     """Tux Paint's clips in all of its languages, every k-th by language and name, so that at least `n_clips` remain."""
-    languages = list(get_args(params.TuxpaintLanguage))
-    data = params.Data(source="tuxpaint", tuxpaint=params.Tuxpaint(languages=languages))
-    rows = [row for row in tuxpaint.utterances(data, folder) if isinstance(row, Utterance)]
-    rows.sort(key=lambda row: row.id)  # which starts with the language
+    rows = tuxpaint_clips(folder, get_args(params.TuxpaintLanguage))
     return with_splits(rows[:: max(1, len(rows) // n_clips)])
+
+
+def tuxpaint_clips(folder: Path, languages: Sequence[params.TuxpaintLanguage]) -> list[Utterance]:
+    """All clips of these languages, by language and name, copied to `folder`."""
+    data = params.Data(source="tuxpaint", tuxpaint=params.Tuxpaint(languages=list(languages)))
+    rows = [row for row in tuxpaint.utterances(data, folder) if isinstance(row, Utterance)]
+    return sorted(rows, key=lambda row: row.id)  # which starts with the language
 
 
 def as_flac(clips: Sequence[Utterance], folder: Path) -> list[Utterance]:
