@@ -71,6 +71,7 @@ def example(utterance: Utterance, spoken: Clip, rules: Text, labeller: Labeller)
         "trained_text": text,
         "language": utterance.language,
         "duration_s": spoken.duration_s,
+        "timed": utterance.timed,
         "speaker": utterance.speaker,
         "peak": spoken.peak,
         "rms": spoken.rms,

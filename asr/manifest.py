@@ -16,6 +16,7 @@ SCHEMA = pa.schema(
         pa.field("audio", pa.string(), nullable=False),
         pa.field("start_s", pa.float64(), nullable=False),
         pa.field("duration_s", pa.float64()),
+        pa.field("timed", pa.bool_(), nullable=False),
         pa.field("text", pa.string(), nullable=False),
         pa.field("language", pa.string(), nullable=False),
         pa.field("split", pa.string(), nullable=False),

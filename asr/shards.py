@@ -24,7 +24,7 @@ from asr.features import HOP, RATE_HZ
 
 FORMAT = 1
 # Counts what changes the bytes of shards: formula, codec, columns, text rules, order. Golden hashes guard it.
-FEATURES_VERSION = 2
+FEATURES_VERSION = 3
 ROWS_PER_GROUP = 64
 ZSTD_LEVEL = 3
 
@@ -38,6 +38,7 @@ SCHEMA = pa.schema(
         ("trained_text", pa.string()),  # after the declared rules
         ("language", pa.string()),
         ("duration_s", pa.float32()),
+        ("timed", pa.bool_()),  # the corpus says that the words begin and end with the clip
         ("speaker", pa.string()),
         ("peak", pa.float32()),
         ("rms", pa.float32()),
@@ -68,6 +69,7 @@ class Index:
     splits: dict[str, list[ShardEntry]]
     root: str = "."
     rejected: int = 0
+    tokenizer: str = ""  # sha256 of the tokenizer.json that the labels are of; empty where that is not known
     format: int = FORMAT
     features_version: int = FEATURES_VERSION
     hop: int = HOP

@@ -17,8 +17,8 @@ def mask(mel: NDArray[np.float32], own_frames: int, rules: SpecAugment, seed: tu
     """Masks `mel` (M, T) in place, of which the first `own_frames` are the clip's and the rest is padding.
 
     Widths are uniform from none to the most that `rules` allow, places uniform where the mask fits. What is masked
-    becomes the mean of the clip. In the paper that is 0, because its features are centred; Whisper's are not: a quiet
-    clip may lie below 0 as a whole, and 0 in it (as transformers fills in) would be louder than any speech.
+    becomes the mean of the clip. In the paper that is 0, because its features are centred. Whisper's follow the clip's
+    loudness: 0, which transformers fills in, is near the floor of a loud clip and near the peak of a quiet one.
     """
     own = mel[:, :own_frames]
     n_mels, n_frames = own.shape

@@ -15,7 +15,8 @@ class Utterance:
 
     `audio` is a path (absolute, or relative to the project) or a URI; `start_s` is where the piece begins in it and
     `duration_s` how long it is (None: to the end of the file). `split` is None until the manifest has cut one.
-    `source_bytes` is the size of the audio that has to be read, which shards are balanced by. `speed` and `augment`
+    `source_bytes` is the size of the audio that has to be read, which shards are balanced by. `timed` says that the
+    corpus itself declares where the words begin and end; a file's length is no such statement. `speed` and `augment`
     are those of a copy, which the plan makes of train utterances (`audio.speeds`, `audio.augment`).
     """
 
@@ -28,6 +29,7 @@ class Utterance:
     start_s: Seconds = 0.0
     duration_s: Seconds | None = None
     source_bytes: int = 0
+    timed: bool = False
     speed: float = 1.0
     augment: str | None = None
 

@@ -62,8 +62,15 @@ def preprocess(corpus: Corpus, base: Path, features: Path, work: Path, params: P
         _run(_job(home, base, work, params), planned)
 
     outcome = Outcome.of(home, planned, read_rejects(corpus.manifest), work)
-    n_mels, codec, n_rejected = labeller.front_end.n_mels, params.features.codec, sum(outcome.reasons.values())
-    index = Index(fingerprint, n_mels, codec, outcome.entries, home if root else ".", n_rejected)
+    index = Index(
+        fingerprint=fingerprint,
+        n_mels=labeller.front_end.n_mels,
+        codec=params.features.codec,
+        splits=outcome.entries,
+        root=home if root else ".",
+        rejected=sum(outcome.reasons.values()),
+        tokenizer=sha256_of(base / TOKENIZER),
+    )
     publish(outcome, index, home, work, features)
     _clear(work, None if root else Path(home))
     _say_summary(outcome, time.monotonic() - started)

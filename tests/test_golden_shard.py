@@ -16,7 +16,7 @@ from asr.shards import SCHEMA, encode_log_mel
 from asr.tokens import Labeller
 from asr.utterances import Rejected, Utterance
 
-GOLDEN = "29f90a2adbbc6630"
+GOLDEN = "87a289cd41e0d1b2"
 RULES = params.check(
     {
         "audio": {"speeds": [0.9, 1.0, 1.1], "augment": ["noise", "reverberation", "telephone"]},
@@ -35,7 +35,8 @@ def test_the_bytes_of_a_shard_are_those_of_their_version(tmp_path, scratch):
     for n, (text, rate_hz) in enumerate(zip(TEXTS, (44_100, 8_000, 16_000), strict=True)):
         levels = np.random.default_rng(n).integers(-9000, 9000, (rate_hz // 2, 2)).astype(np.int16)
         soundfile.write(tmp_path / f"{n}.wav", levels, rate_hz)
-        rows.append(Utterance(f"{n}", str(tmp_path / f"{n}.wav"), text, ("fr", "en", "hi")[n], "train", source_bytes=1))
+        audio, language = str(tmp_path / f"{n}.wav"), ("fr", "en", "hi")[n]
+        rows.append(Utterance(f"{n}", audio, text, language, "train", source_bytes=1, timed=n == 1))
     manifest.write(rows, tmp_path)
     (planned,) = write_plan(tmp_path / "plan.parquet", tmp_path, 1, copies_of(RULES.audio))
     utterances = read_planned(tmp_path / "plan.parquet", planned.row_group)

@@ -20,7 +20,7 @@ from asr.errors import UserError
 from asr.features import RATE_HZ, pad_log_mel
 from asr.plan import write_plan
 from asr.rejects import read_rejects, write_rejects
-from asr.shards import read_examples, read_index
+from asr.shards import read_examples, read_index, sha256_of
 from asr.utterances import Rejected, Utterance
 from pipelines import shard_job
 from pipelines.preprocess import Corpus, preprocess
@@ -39,7 +39,8 @@ def corpus(tmp_path_factory):
         path = folder / f"{n}.wav"
         soundfile.write(path, speech_like(0.3 + n / 10, seed=n, rate_hz=22_050), 22_050)
         split = ("train", "train", "train", "validation", "test")[n % 5]
-        items.append(Utterance(f"good-{n}", str(path), f"Text {n}.", "es", split, source_bytes=path.stat().st_size))
+        size_bytes, timed = path.stat().st_size, n % 7 == 0
+        items.append(Utterance(f"good-{n}", str(path), f"Text {n}.", "es", split, source_bytes=size_bytes, timed=timed))
     for name, samples in {"silent": np.zeros(RATE_HZ), "short": speech_like(0.01), "long": speech_like(31)}.items():
         soundfile.write(folder / f"{name}.wav", samples, RATE_HZ)
         items.append(Utterance(name, str(folder / f"{name}.wav"), "Text.", "es", "train", source_bytes=32_000))
@@ -90,6 +91,17 @@ def test_features_equal_transformers_own_from_the_file_to_the_shard(corpus, feat
         reference = extractor(decoded(paths[row["id"]]), sampling_rate=RATE_HZ, return_tensors="np").input_features[0]
         read = pad_log_mel(row["log_mel"], 3000)
         np.testing.assert_allclose(read, reference, atol=2e-4 + 2**-11)  # a float16 under 2 is off by 2^-11 at most
+
+
+def test_a_row_is_timed_where_its_utterance_is(features):
+    read = {
+        row["id"]: row["timed"] for split in ("train", "validation", "test") for row in read_examples(features, split)
+    }
+    assert read == {f"good-{n}": n % 7 == 0 for n in range(N_GOOD)}
+
+
+def test_the_index_names_the_tokenizer_of_its_labels(features, scratch):
+    assert read_index(features).tokenizer == sha256_of(scratch / "tokenizer.json")
 
 
 def test_two_processes_give_the_same_bytes(corpus, features, scratch, tmp_path, monkeypatch):

@@ -65,6 +65,7 @@ def test_a_corpus_and_features_in_a_store_give_the_bytes_of_this_machine(clips, 
     folder = tmp_path / "there"
     there = run(corpus_of(storage.join(store, "clips"), clips, folder), scratch, folder)
     assert contents(there) == contents(here)
+    assert there.tokenizer == here.tokenizer != ""
     assert there.root.startswith(f"{store}/features/{there.fingerprint}")
     local, remote = tmp_path / "here/features", folder / "features"
     assert [row["id"] for row in read_examples(remote, "test")] == [row["id"] for row in read_examples(local, "test")]

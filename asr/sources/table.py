@@ -156,6 +156,7 @@ def _utterance(row: Row, number: int, folder: AudioFolder, data: params.Data) ->
             speaker=row.get("speaker"),
             start_s=start_s,
             duration_s=None if end_s is None else end_s - start_s,
+            timed=bool(row.get("start_s") and row.get("end_s")),
         )
     except Unusable as unusable:
         return Rejected(name, *unusable.args)

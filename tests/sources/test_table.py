@@ -49,7 +49,9 @@ def reasons(path: str, **fields: Any) -> list[str | None]:
 def test_a_row_becomes_an_utterance(folder: Path) -> None:
     path = written("id,audio,text,language,speaker,split,start_s,end_s\nx1,clips/a.wav,Hola.,es-MX,ana,dev,0.5,2\n")
     size = (folder / "corpus/clips/a.wav").stat().st_size
-    assert read(path) == [Utterance("x1", "corpus/clips/a.wav", "Hola.", "es", "validation", "ana", 0.5, 1.5, size)]
+    assert read(path) == [
+        Utterance("x1", "corpus/clips/a.wav", "Hola.", "es", "validation", "ana", 0.5, 1.5, size, True)
+    ]
 
 
 def as_csv(rows: list[dict[str, str]]) -> str:
@@ -121,6 +123,14 @@ def test_pieces_of_one_recording_share_its_bytes(folder: Path) -> None:
     sizes = [(folder / f"corpus/clips/{name}.wav").stat().st_size for name in "ab"]
     assert [row.source_bytes for row in rows if isinstance(row, Utterance)] == [sizes[0] // 2, sizes[0] // 2, sizes[1]]
     assert [row.id for row in rows] == ["clips/a.wav@0.0", "clips/a.wav@1.0", "clips/b.wav"]
+
+
+@pytest.mark.parametrize(
+    ("times", "timed"), [("0,1", True), ("0.5,0.75", True), (",1", False), ("0.5,", False), (",", False)]
+)
+def test_an_utterance_is_timed_where_both_ends_are_declared(folder: Path, times: str, timed: bool) -> None:
+    (row,) = read(written(f"audio,text,start_s,end_s\nclips/a.wav,x,{times}\n"))
+    assert isinstance(row, Utterance) and row.timed is timed
 
 
 @pytest.mark.parametrize(
