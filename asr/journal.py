@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-# `do`: start, params, metrics, headline, tags, dataset, artifact or end; `time_ms`; and what that needs.
+# `do`: start, params, metrics, headline, tags, dataset, artifact, end or resume; `time_ms`; and what that needs.
 Record = dict[str, Any]
 
 JOURNALS = Path("data/journal")
+SYSTEM = "system/"  # how MLflow's names for the machine's load begin
 
 
 class Journal:
@@ -30,7 +31,6 @@ class Journal:
         self.name = path.stem
         self._files = path.with_suffix(".files")
         self._note = path.with_suffix(".sent")
-        self._n_kept = 0
         self.sent: Record = {}
 
     def open(self) -> bool:
@@ -57,27 +57,46 @@ class Journal:
         """Every whole line; the last one of a process that was killed while it wrote is left out."""
         return self.path.read_bytes().split(b"\n")[:-1]
 
+    def records(self) -> list[Record]:
+        return list(map(json.loads, self.lines()))
+
     def missing(self, tracking_uri: str) -> list[Record]:
         """The records to send to a server: if it is another one than had the first of them, all from the start."""
-        records = list(map(json.loads, self.lines()))
+        records = self.records()
         n_sent = self.sent.get("n_records", 0)
         if n_sent < len(records) and self.sent.get("tracking_uri") != tracking_uri:
             self.sent, n_sent = {}, 0
         return records[n_sent:]
+
+    def has_begun(self) -> bool:
+        return self.path.exists() and bool(self.lines())
 
     def has_ended(self) -> bool:
         return json.loads(self.lines()[-1])["do"] == "end"
 
     def end_as_killed(self) -> None:
         """Put an end to the run, at the time of its last record."""
-        last = json.loads(self.lines()[-1])
-        os.truncate(self.path, self.path.read_bytes().rfind(b"\n") + 1)  # a line that was begun
+        last = self.records()[-1]
+        self._cut()
         self.append({"do": "end", "time_ms": last["time_ms"], "status": "KILLED"})
+
+    def resume(self, time_ms: int) -> None:
+        """Go on with the run of a process that is gone, ended as it may have been."""
+        self._cut()
+        self.append({"do": "resume", "time_ms": time_ms})
+
+    def forget_sent(self) -> None:
+        """Have all sent once more: what MLflow had is deleted there."""
+        self.sent = {}
+
+    def _cut(self) -> None:
+        """Drop a line that was begun when its process was killed."""
+        os.truncate(self.path, self.path.read_bytes().rfind(b"\n") + 1)
 
     def keep(self, path: Path) -> str:
         """A hard link (else a copy) of a file or directory that outlives the original, relative to the folder."""
-        self._n_kept += 1
-        target = self._files / str(self._n_kept) / path.name
+        number = 1 + max((int(kept.name) for kept in self._files.glob("*")), default=0)
+        target = self._files / str(number) / path.name
         target.parent.mkdir(parents=True)
         if path.is_dir():
             shutil.copytree(path.resolve(), target, copy_function=_link)
@@ -103,6 +122,30 @@ class Journal:
                 shutil.rmtree(self._files, ignore_errors=True)
 
 
+class History:
+    """What a journal's records say of a run so far; a run that goes on tells none of it twice.
+
+    `params` and `datasets` (name, context) are those logged; `last_steps` has the last step of each metric.
+    """
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self.params: set[str] = set()
+        self.datasets: set[tuple[str, str]] = set()
+        self.last_steps: dict[str, int] = {}
+        for record in records:
+            match record["do"]:
+                case "params":
+                    self.params |= {*record["params"]}
+                case "dataset":
+                    self.datasets.add((record["name"], record["context"]))
+                case "metrics":
+                    self.last_steps |= dict.fromkeys(record["metrics"], record["step"])
+
+    def new_metrics(self, metrics: dict[str, float], step: int) -> dict[str, float]:
+        """Those that have no value of this step or a later one."""
+        return {key: value for key, value in metrics.items() if step > self.last_steps.get(key, step - 1)}
+
+
 def oldest_first(folder: Path) -> list[Path]:
     """The journals in which anything stands, by the start of their runs, so that parents precede their children."""
     firsts = [(lines[0], path) for path in folder.glob("*.jsonl") if (lines := Journal(path).lines())]
@@ -123,6 +166,16 @@ def left_behind(path: Path) -> Iterator[Journal | None]:
         yield journal
     finally:
         journal.close()
+
+
+def curve(records: Iterable[Record]) -> list[dict[str, float]]:
+    """The metrics of a run in the order of their steps, `step` with each; the machine's load is left out."""
+    points = [
+        {"step": record["step"]} | {key: value for key, value in record["metrics"].items() if not key.startswith(SYSTEM)}
+        for record in records
+        if record["do"] == "metrics"
+    ]
+    return sorted((point for point in points if len(point) > 1), key=lambda point: point["step"])
 
 
 def _link(source: str | Path, target: str | Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from asr import tracking
 from asr.errors import UserError
-from asr.journal import JOURNALS, Journal, Record
+from asr.journal import JOURNALS, History, Journal, Record, curve
 from asr.machine import exit_on_sigterm, system_metrics
 from asr.provenance import git_commit
 
@@ -27,6 +27,7 @@ EXPERIMENT = "whisper-fine-tuning"
 _FLUSH_EVERY_S = 2.0  # metrics wait so long for company, so that a fast training is not slowed by each
 _SLOW_S, _SLOW_TOTAL_S = 1.0, 8.0  # batches of metrics that take longer than the first count towards the second
 _SYSTEM_EVERY_S = 10.0
+_WAIT_S = 30.0  # for a process that was told to end and still saves, or whose forks see only now that it is gone
 
 
 class Run:
@@ -35,13 +36,27 @@ class Run:
     `name` is what MLflow shows; `parent` the content of another run's `to_json()`, whose child this one becomes. If
     the server has no such run (any more), a run that stands in for it is made. `journal` is the journals' folder.
     MLFLOW_EXPERIMENT_NAME says which experiment it belongs to.
+
+    `continues` is the content of an unfinished run's `to_json()`: its journal goes on, and so does its run in MLflow,
+    or one made anew if that was deleted. What it has logged already is not logged twice: metrics of the same steps,
+    params, datasets. If its journal is gone, this is a new run.
     """
 
-    def __init__(self, name: str, parent: Mapping[str, Any] | None = None, journal: str | Path = JOURNALS) -> None:
+    def __init__(
+        self,
+        name: str,
+        parent: Mapping[str, Any] | None = None,
+        journal: str | Path = JOURNALS,
+        continues: Mapping[str, Any] | None = None,
+    ) -> None:
         self.name = name
         self.experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
         self._parent = dict(parent) if parent else None
         self._journal = Journal(Path(journal) / f"{uuid.uuid4().hex}.jsonl")
+        self._history = History()
+        self._continues = False
+        if continues and (earlier := Journal(Path(journal) / f"{continues['journal']}.jsonl")).has_begun():
+            self._journal, self._continues = earlier, True
         self._store = tracking.Store(tracking.tracking_uri())
         self._offline = False
         self._pending: list[Record] = []
@@ -49,16 +64,13 @@ class Run:
         self._slow_s = 0.0
 
     def __enter__(self) -> Self:
-        self._journal.open()
+        self._open_journal()
         self._old_handler = exit_on_sigterm()
         system_metrics()  # from here on the processor's load is measured
-        tags = {
-            "mlflow.user": getpass.getuser(),
-            "mlflow.source.name": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-            "mlflow.source.type": "LOCAL",
-            **({"mlflow.source.git.commit": commit} if (commit := git_commit()) else {}),
-        }
-        self._record("start", name=self.name, experiment=self.experiment, parent=self._parent, tags=tags)
+        if self._continues:
+            self._resume()
+        else:
+            self._record("start", name=self.name, experiment=self.experiment, parent=self._parent, tags=_tags())
         if not self._offline:
             with contextlib.suppress(Exception):  # an old run must not trouble a new one; replay tells what is wrong
                 tracking.close_killed(self._store, self._journal.path.parent)
@@ -73,17 +85,44 @@ class Run:
         if self._old_handler is not None:
             signal.signal(signal.SIGTERM, self._old_handler)
 
+    def _open_journal(self) -> None:
+        """Wait for who else has it: a process that ends, or one that sends what it left."""
+        until_s = time.monotonic() + _WAIT_S
+        while not self._journal.open():
+            if time.monotonic() > until_s:
+                raise UserError(f"{self._journal.path}: another process still goes on with this run; wait for its end")
+            time.sleep(0.2)
+
+    def _resume(self) -> None:
+        """Go on with the run as it was left, and send what MLflow has not had of it."""
+        records = self._journal.records()
+        self.name, self.experiment, self._parent = (records[0][key] for key in ("name", "experiment", "parent"))
+        self._history = History(records)
+        self._journal.resume(int(time.time() * 1000))
+        with contextlib.suppress(Exception):  # to send it will fail too, and tell why
+            if self._store.lacks(self._journal.sent.get("run_id")):
+                self._journal.forget_sent()
+        self._pending = self._journal.missing(self._store.address)
+        self._flush()
+
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log params, nested ones by their dotted names: `train.learning_rate`."""
-        self._record("params", params=dict(_flat(params)))
+        new = {key: value for key, value in _flat(params) if key not in self._history.params}
+        if new:
+            self._record("params", params=new)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log numbers of one step; with them, every 10 s, the machine's load."""
-        values = {key: float(value) for key, value in metrics.items()}
+        values = self._history.new_metrics({key: float(value) for key, value in metrics.items()}, step)
         if time.monotonic() - self._sampled_s >= _SYSTEM_EVERY_S:
             self._sampled_s = time.monotonic()
             values |= system_metrics()
-        self._record("metrics", metrics=values, step=step)
+        if values:
+            self._record("metrics", metrics=values, step=step)
+
+    def curve(self) -> list[dict[str, float]]:
+        """All metrics that were logged, those of continued processes too: `step` and values, in the order of steps."""
+        return curve(self._journal.records())
 
     def log_headline(self, metrics: Mapping[str, float]) -> None:
         """Log numbers here and copy them to the parent, so that one row of MLflow's table tells the story."""
@@ -96,6 +135,8 @@ class Run:
 
     def log_dataset(self, name: str, digest: str, n_rows: int, context: str = "training", source: str = "") -> None:
         """Log what the run reads: `digest` as DVC knows it, `context` such as training or evaluation."""
+        if (name, context) in self._history.datasets:
+            return
         self._record("dataset", name=name, digest=digest, n_rows=n_rows, context=context, source=source or name)
 
     def log_artifact(self, path: str | Path, folder: str | None = None) -> None:
@@ -140,6 +181,16 @@ class Run:
             print(f"{self._store.unreachable(error)}: {kept}; {tracking.REMEDY}", file=sys.stderr)
         self._pending = []
         self._flushed_s = time.monotonic()
+
+
+def _tags() -> dict[str, str]:
+    """Who runs what, under MLflow's names."""
+    return {
+        "mlflow.user": getpass.getuser(),
+        "mlflow.source.name": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "mlflow.source.type": "LOCAL",
+        **({"mlflow.source.git.commit": commit} if (commit := git_commit()) else {}),
+    }
 
 
 def _status(error: BaseException | None) -> str:

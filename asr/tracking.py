@@ -67,6 +67,10 @@ class Store:
                     self._send(record, journal)
                     journal.acknowledge([record])
 
+    def lacks(self, run_id: str | None) -> bool:
+        """Whether a run that was made there is deleted; False for one that never was made."""
+        return run_id is not None and not self._is_active(run_id)
+
     def unreachable(self, error: BaseException) -> str:
         """What went wrong, in a line."""
         text = " ".join(str(error).split()).replace(self.uri, self.address)
@@ -94,6 +98,10 @@ class Store:
                     self.client.log_artifacts(run_id, str(path), folder)
                 else:
                     self.client.log_artifact(run_id, str(path), record["folder"])
+            case "resume":
+                self.client.update_run(run_id, status="RUNNING")
+                if "error" in self.client.get_run(run_id).data.tags:
+                    self.client.delete_tag(run_id, "error")
             case "end":
                 self.client.set_terminated(run_id, record["status"], record["time_ms"])
 
@@ -142,20 +150,24 @@ class Store:
 
     def _parent(self, parent: Record, experiment_id: str) -> str:
         """The id of the parent: as noted, or replayed from its journal, or of a run that stands in for it."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            if parent["run_id"] and self.client.get_run(parent["run_id"]).info.lifecycle_stage == "active":
-                return parent["run_id"]
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
+        if parent["run_id"] and self._is_active(parent["run_id"]):
+            return parent["run_id"]
         if found := self._find(experiment_id, parent["journal"]):
             return found
         tags = {"journal": parent["journal"], "stands_in_for": parent["run_id"] or "a run that was never sent"}
         stand_in = self.client.create_run(experiment_id, tags=tags, run_name=parent["name"])
         self.client.set_terminated(stand_in.info.run_id)
         return stand_in.info.run_id
+
+    def _is_active(self, run_id: str) -> bool:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self.client.get_run(run_id).info.lifecycle_stage == "active"
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return False
 
     def _find(self, experiment_id: str, journal: str) -> str | None:
         runs = self.client.search_runs([experiment_id], f"tags.journal = '{journal}'", max_results=1)
