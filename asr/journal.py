@@ -171,7 +171,8 @@ def left_behind(path: Path) -> Iterator[Journal | None]:
 def curve(records: Iterable[Record]) -> list[dict[str, float]]:
     """The metrics of a run in the order of their steps, `step` with each; the machine's load is left out."""
     points = [
-        {"step": record["step"]} | {key: value for key, value in record["metrics"].items() if not key.startswith(SYSTEM)}
+        {"step": record["step"]}
+        | {key: value for key, value in record["metrics"].items() if not key.startswith(SYSTEM)}
         for record in records
         if record["do"] == "metrics"
     ]
