@@ -76,7 +76,7 @@ def launch(module: str, arguments: list[str], n: int) -> int:
             max_restarts=0,
             signals_to_handle="SIGTERM,SIGINT",
             shutdown_timeout=SAVING_S,
-            logs_specs=DefaultLogsSpecs(folder, redirects={rank: Std.ALL for rank in range(1, n)}),
+            logs_specs=DefaultLogsSpecs(folder, redirects=dict.fromkeys(range(1, n), Std.ALL)),
         )
         try:
             elastic_launch(config, sys.executable)("-m", "asr.launch", module, *arguments)
