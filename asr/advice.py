@@ -83,13 +83,14 @@ def window(needed_frames: NDArray[np.int32], window_s: int) -> str | None:
 
 def overfitting(looks: Sequence[Look]) -> str | None:
     """On a validation WER (or loss, where no WER is measured) that rises while the training's loss falls."""
-    last = looks[-RISING_LOOKS:]
-    by_wer = all(look.validation_wer is not None for look in looks)
-    scores = [look.validation_wer if by_wer else look.validation_loss for look in looks]
-    recent: list[float] = scores[-RISING_LOOKS:]  # type: ignore[assignment]
-    if len(last) < RISING_LOOKS or last[-1].train_loss >= last[0].train_loss:
+    if len(looks) < RISING_LOOKS:
         return None
-    if sorted(set(recent)) != recent or recent[-1] < RISE * min(scores):  # type: ignore[type-var]
+    wers = [look.validation_wer for look in looks if look.validation_wer is not None]
+    by_wer = len(wers) == len(looks)
+    scores = wers if by_wer else [look.validation_loss for look in looks]
+    last, recent = looks[-RISING_LOOKS:], scores[-RISING_LOOKS:]
+    rises = sorted(set(recent)) == recent and recent[-1] >= RISE * min(scores)
+    if not rises or last[-1].train_loss >= last[0].train_loss:
         return None
     name = "WER" if by_wer else "loss"
     first, now = (f"{score:.3f}" for score in (recent[0], recent[-1]))

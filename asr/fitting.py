@@ -1,4 +1,4 @@
-"""Features, a checkpoint, params and a machine -> an error in one line, before the first step, where they do not fit."""
+"""Features, a checkpoint, params and a machine -> an error before the first step, where they do not go together."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ SAID_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memo
 
 
 def check(index: Index, base: Path, config: WhisperConfig, params: Params, n_processes: int) -> None:
-    """Raises `UserError` unless the features, the checkpoint in `base` with its `config`, and the params go together."""
+    """Raises `UserError` unless the features, the checkpoint in `base` with its `config` and the params go together."""
     features, train = index.root, params.train
     if index.n_mels != config.num_mel_bins:
         raise UserError(
@@ -63,7 +63,7 @@ def check_rows(windows: NDArray[np.int32], n_labels: NDArray[np.int32], config: 
     if windows.max(initial=0) > longest:
         n_long, seconds = int((windows > longest).sum()), longest / FRAMES_PER_SECOND
         raise UserError(
-            f"{n_long} clips need a longer encoder window than the {seconds:g} s that the checkpoint has positions for; "
+            f"{n_long} clips need a longer window than the {seconds:g} s that the checkpoint has positions for; "
             f"lower model.window_s and audio.max_s to {seconds:g} at most"
         )
     # The last label is never put in.
