@@ -48,7 +48,7 @@ def bars(pairs: Sequence[Pair]) -> Figure:
     axes.margins(x=0.1)
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles[:2], labels[:2], loc="outside upper right", ncols=2, frameon=False)
-    _quiet(axes)
+    quiet(axes)
     return figure
 
 
@@ -72,7 +72,7 @@ def curve(points: Sequence[Mapping[str, float]]) -> Figure | None:
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False, labelcolor=INK)
     axes.grid(axis="y", color=FAINT, linewidth=0.5)
-    _quiet(axes)
+    quiet(axes)
     return figure
 
 
@@ -93,7 +93,8 @@ def _number(axes: Axes, percent: float, x: float, y: float) -> None:
     axes.annotate(f"{percent:.1f}", (x, y), (4, 0), textcoords="offset points", va="center")
 
 
-def _quiet(axes: Axes) -> None:
+def quiet(axes: Axes) -> None:
+    """Leaves of the frame what is needed to read the values."""
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(FAINT)
     axes.tick_params(length=0, colors=INK)
