@@ -90,7 +90,7 @@ def _word_errors(
         "n_frames": torch.stack([clip["n_frames"] for clip in clips]),
     }
     heard = tokenizer.batch_decode(decode_batch(network, batch, dtype), skip_special_tokens=True)
-    labels = [clip["labels"][clip["labels"] != MASKED] for clip in clips]
+    labels = [clip["labels"][clip["labels"] != MASKED].tolist() for clip in clips]
     said = tokenizer.batch_decode(labels, skip_special_tokens=True)
     counts = edits([text.strip() for text in said], [text.strip() for text in heard])
     return torch.tensor([counts[:, :3].sum(), counts[:, 3].sum()])
