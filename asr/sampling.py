@@ -29,8 +29,9 @@ def draw_rows(
     times_due = (len(languages) * shares / n_rows)[language]
     order = np.lexsort((windows, language))
     ends = np.flatnonzero(np.diff(language[order], append=-1) | np.diff(windows[order], append=-1)) + 1
-    # Rounded cumulatively, so that the counts add up to that of the rows.
-    counts = np.diff(np.rint(np.cumsum(times_due[order])[ends - 1]).astype(np.int64), prepend=0)
+    due = np.cumsum(times_due[order[ends - 1]] * np.diff(ends, prepend=0))
+    # Rounded cumulatively, so that they add up to the rows; half up, whatever the last bits of what is due.
+    counts = np.diff(np.floor(due.round(6) + 0.5).astype(np.int64), prepend=0)
     random = _random((seed[0],), OF_ROWS)
     times = np.floor(times_due).astype(np.int64)
     for stratum, count in zip(np.split(order, ends)[:-1], counts.tolist(), strict=True):
