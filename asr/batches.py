@@ -3,36 +3,48 @@
 Axis names: B batch, T frames, M mel bins, L labels.
 """
 
-from collections.abc import Callable, Iterator
-from functools import lru_cache
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow.parquet as pq
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from asr import storage
-from asr.epochs import Layout, MicroBatch, divide, plan_epoch, read_lengths, windows_of
-from asr.features import pad_log_mel
-from asr.shards import decode_log_mel, open_shard, read_index
+from asr.blocks import Block, Shards, read_ahead
+from asr.epochs import Layout, MicroBatch, divide, plan_epoch
+from asr.errors import UserError
+from asr.features import DYNAMIC_RANGE, SILENCE
+from asr.rows import AS_THEY_ARE, Drawn, Sampling, draw, draw_times, read_lengths, windows_of
+from asr.shards import decode_log_mel, read_index
+from asr.spec_augment import mask
+from asr.timestamps import with_timestamps
 
-POOL_ROWS = 2_000  # held compressed: 30 MB for clips of 2 s, 400 MB for clips of 30 s
-OPEN_SHARDS = 32  # of which the footer is kept, so that a row group is one read
-COLUMNS = ["id", "log_mel", "labels"]
+POOL_SIZE = 1_000  # clips, held as the shards' codec has them: float16 80 MB for clips of 5 s, 480 MB for those of 30 s
+COLUMNS = ["id", "log_mel", "labels", "duration_s"]
 MASKED = -100  # the target that torch's cross-entropy leaves out
 ALONE = Layout()
 
 Batch = dict[str, Any]
+Labels = NDArray[np.int32]
+
+
+class Row(NamedTuple):
+    """A row of a shard as it waits for its batch; `log_mel` as the codec wrote it."""
+
+    name: str
+    log_mel: NDArray[np.uint8]
+    labels: Labels
 
 
 class EpochBatches(IterableDataset[Batch]):
     """The micro-batches of one rank, collated, for one epoch at a time (`set_epoch`).
 
-    The order does not depend on the number of DataLoader workers. A block is read once, when the first of its rows is
-    due; of its rows only those are kept, compressed, that this rank and worker still needs.
+    The order does not depend on the number of DataLoader workers. A block is read once, somewhat before the first of
+    its rows is due; of its rows only those are kept that this rank and worker still needs.
     """
 
     def __init__(
@@ -46,27 +58,30 @@ class EpochBatches(IterableDataset[Batch]):
         seed: int | None = None,
         layout: Layout = ALONE,
         start: tuple[int, int] = (0, 0),
-        pool_rows: int = POOL_ROWS,
+        sampling: Sampling = AS_THEY_ARE,
+        pool_size: int = POOL_SIZE,
     ) -> None:
-        """`seed` None: a fixed order, for validation. `start`: the epoch and step where a resumed training goes on; the
-        steps before it are skipped without being read."""
-        self.index = read_index(features)
-        self.lengths = read_lengths(self.index, split)
+        """`seed` None: a fixed order of the rows as they are, for validation. `start`: the epoch and step where a
+        resumed training goes on; the steps before it are skipped without being read.
+
+        Raises `UserError` for a shard that is missing or not of the size that the index tells.
+        """
+        self.index, self.split = read_index(features), split
+        self.lengths = read_lengths(Shards(self.index, split))
         self.windows = windows_of(self.lengths.n_frames, window_s)
-        self.batch_size, self.pad_id, self.seed = batch_size, pad_id, seed
-        self.layout, self.start, self.pool_rows = layout, start, pool_rows
+        self.with_times = draw_times(self.lengths, sampling, seed)
+        self.batch_size, self.window_s, self.pad_id, self.seed = batch_size, window_s, pad_id, seed
+        self.layout, self.start, self.sampling, self.pool_size = layout, start, sampling, pool_size
         self.epoch = start[0]
+        _, n_clips = np.unique(self._drawn().windows, return_counts=True)
+        # Global batches in any epoch: each window's clips fill all of its batches but the last.
+        self.n_steps = int(np.ceil(n_clips / batch_size).sum())
+        self._checked = torch.zeros(len(self.index.splits.get(split, [])), dtype=torch.bool).share_memory_()
         self._first_rows = np.array([block.first_row for block in self.lengths.blocks])
 
     @property
     def n_rows(self) -> int:
         return len(self.windows)
-
-    @property
-    def n_steps(self) -> int:
-        """Global batches in an epoch: each window's rows fill all of its batches but the last."""
-        _, n_rows = np.unique(self.windows, return_counts=True)
-        return int(np.ceil(n_rows / self.batch_size).sum())
 
     def __len__(self) -> int:
         return self.n_steps * self.layout.accumulation
@@ -74,80 +89,149 @@ class EpochBatches(IterableDataset[Batch]):
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
+    @property
+    def _seed(self) -> tuple[int, int] | None:
+        return None if self.seed is None else (self.seed, self.epoch)
+
+    def _drawn(self) -> Drawn:
+        return draw(self.lengths, self.windows, self.with_times, self.window_s, self.sampling, self._seed)
+
     def schedule(self) -> list[MicroBatch]:
         """What this rank computes in the current epoch, from the step on where it starts."""
-        seed = None if self.seed is None else (self.seed, self.epoch)
-        batches = plan_epoch(self.lengths, self.windows, self.batch_size, seed, self.pool_rows)
+        drawn = self._drawn()
+        batches = plan_epoch(self.lengths.blocks, drawn, self.batch_size, self._seed, self.pool_size)
         first_step = self.start[1] if self.epoch == self.start[0] else 0
-        return [part for batch in batches[first_step:] for part in divide(batch, self.lengths.n_labels, self.layout)]
+        return [part for batch in batches[first_step:] for part in divide(batch, drawn, self.layout)]
 
     def __iter__(self) -> Iterator[Batch]:
+        try:
+            yield from self._batches()
+        except UserError as error:
+            if not get_worker_info():
+                raise
+            # A DataLoader would make a traceback of it; `EpochLoader` raises it.
+            yield {"error": error}
+
+    def _batches(self) -> Iterator[Batch]:
         worker = get_worker_info()
         # DataLoader takes from its workers in turn, so this restores the order.
         schedule = self.schedule()[worker.id :: worker.num_workers] if worker else self.schedule()
         rows_due = np.zeros(self.n_rows, dtype=np.int32)
         for part in schedule:
-            rows_due[part.rows] += 1
-        held: dict[int, dict[str, Any]] = {}
+            np.add.at(rows_due, part.rows, 1)
         # Opened here, in the process that reads: what a parent has opened is no use to a forked worker.
-        opened = lru_cache(OPEN_SHARDS)(open_shard)
+        shards = Shards(self.index, self.split, self._checked)
+        blocks = read_ahead(shards, self._blocks_due(schedule), COLUMNS)
+        held: dict[int, Row] = {}
         for part in schedule:
-            for row in part.rows.tolist():
-                if row not in held:
-                    held |= self._read_block_of(row, rows_due, opened)
-            rows = [held[row] for row in part.rows.tolist()]
-            rows_due[part.rows] -= 1
-            for row in part.rows.tolist():
-                if not rows_due[row]:
-                    del held[row]
-            yield self._collate(rows, part)
+            numbers = part.rows.tolist()
+            while any(number not in held for number in numbers):
+                held |= self._rows_due(*next(blocks), rows_due)
+            yield self._collate([held[number] for number in numbers], part)
+            np.subtract.at(rows_due, part.rows, 1)
+            for number in set(numbers):
+                if not rows_due[number]:
+                    del held[number]
 
-    def _read_block_of(
-        self, row: int, rows_due: NDArray[np.int32], opened: Callable[[str], pq.ParquetFile]
-    ) -> dict[int, dict[str, Any]]:
-        """The rows of the block that holds `row`, by number, without those that are no longer due."""
-        block = self.lengths.blocks[int(np.searchsorted(self._first_rows, row, side="right")) - 1]
-        uri = storage.join(self.index.root, block.shard)
-        with storage.explained(uri, needed=True):
-            table = opened(uri).read_row_group(block.row_group, COLUMNS)
-        due = np.flatnonzero(rows_due[block.first_row : block.first_row + block.n_rows])
-        return dict(zip((due + block.first_row).tolist(), table.take(due).to_pylist(), strict=True))
+    def _blocks_due(self, schedule: list[MicroBatch]) -> list[Block]:
+        """In the order in which the first of their rows are due."""
+        rows = np.concatenate([np.empty(0, np.int64), *(part.rows for part in schedule)])
+        numbers, first_due = np.unique(np.searchsorted(self._first_rows, rows, side="right") - 1, return_index=True)
+        return [self.lengths.blocks[number] for number in numbers[np.argsort(first_due)].tolist()]
 
-    def _collate(self, rows: list[dict[str, Any]], part: MicroBatch) -> Batch:
-        mels = [decode_log_mel(row["log_mel"], self.index.n_mels, self.index.codec) for row in rows]
-        batch = collate(mels, [row["labels"] for row in rows], int(self.windows[part.rows[0]]), self.pad_id)
+    def _rows_due(self, block: Block, table: pa.Table, rows_due: NDArray[np.int32]) -> dict[int, Row]:
+        """The rows of a block, by number, without those that are not due."""
+        names, durations_s = table["id"].to_pylist(), table["duration_s"].to_numpy()
+        mels, labels = _pieces(table["log_mel"], np.dtype(np.uint8)), _pieces(table["labels"], np.dtype(np.int32))
+        rows = {}
+        for row in np.flatnonzero(rows_due[block.first_row : block.first_row + block.n_rows]).tolist():
+            number = block.first_row + row
+            sequence = labels[row].copy()
+            if self.with_times[number]:
+                sequence = with_timestamps(sequence, float(durations_s[row]), self.sampling.no_timestamps)
+            # A copy: a view would keep the whole block until its last row has gone.
+            rows[number] = Row(names[row], mels[row].copy(), sequence)
+        return rows
+
+    def _collate(self, rows: list[Row], part: MicroBatch) -> Batch:
+        n_frames = self.lengths.n_frames[part.rows]
+        batch = {
+            "input_features": torch.empty((len(rows), self.index.n_mels, part.window)),
+            **collate_labels([row.labels for row in rows], self.pad_id),
+        }
+        for row, padded in zip(rows, batch["input_features"], strict=True):
+            fill(padded, row.log_mel, self.index.codec)
+        rules = self.sampling.spec_augment
+        if self._seed is not None and (rules.mel_masks or rules.time_masks):
+            clips = zip(batch["input_features"].numpy(), n_frames, part.rows, part.times, strict=True)
+            for padded, own, number, time in clips:
+                mask(padded, min(int(own), part.window), rules, (*self._seed, int(number), int(time)))
         if part.filler:
             batch["labels"].fill_(MASKED)
         return {
             **batch,
             "n_targets": torch.tensor(part.n_targets),
-            "ids": [row["id"] for row in rows],
-            "n_frames": torch.from_numpy(self.lengths.n_frames[part.rows]),
+            "ids": [row.name for row in rows],
+            "n_frames": torch.from_numpy(n_frames),
         }
 
 
-def collate(mels: list[NDArray[np.float32]], labels: list[list[int]], n_frames: int, pad_id: int) -> Batch:
-    """Clips (M, T) and label sequences (L,) as what Whisper's forward takes.
+def _pieces(column: pa.ChunkedArray, dtype: np.dtype[Any]) -> list[NDArray[Any]]:
+    """The values of each row of a column of binaries or lists without nulls, as views of Arrow's own memory."""
+    pieces = []
+    for chunk in column.chunks:
+        # [validity, offsets, values] of a binary; a list has another validity before its values.
+        buffers = chunk.buffers()
+        offsets = np.frombuffer(buffers[1], np.int32)[chunk.offset : chunk.offset + len(chunk) + 1].tolist()
+        values = np.frombuffer(buffers[-1], dtype) if buffers[-1] else np.empty(0, dtype)
+        pieces += [values[first:last] for first, last in pairwise(offsets)]
+    return pieces
 
-    `input_features` float32 (B, M, n_frames), refilled with each clip's own floor; `decoder_input_ids` (B, L - 1), each
-    sequence without its last label, then `pad_id`; `labels` (B, L - 1), without its first, then -100. The mask is
-    made from the lengths: the padding token is also the token that ends every sequence, which has to be learnt.
+
+def fill(padded: torch.Tensor, log_mel: NDArray[np.uint8], codec: str) -> None:
+    """Writes what the codec wrote of a clip into `padded` (M, T), as `asr.features.pad_log_mel` would pad it."""
+    n_mels, n_t = padded.shape
+    if codec == "float16":
+        # torch casts float16 seven times as fast as numpy does.
+        mel = torch.from_numpy(log_mel.view("<f2").reshape(n_mels, -1))
+    else:
+        mel = torch.from_numpy(decode_log_mel(log_mel.tobytes(), n_mels, codec))
+    kept = min(mel.shape[1], n_t)
+    padded[:, :kept] = mel[:, :kept]
+    if kept < n_t:
+        padded[:, kept:] = max(float(mel.max()) - DYNAMIC_RANGE, SILENCE)
+
+
+def collate_labels(labels: Sequence[Labels], pad_id: int) -> Batch:
+    """Label sequences (L,) as what Whisper's decoder takes: two tensors (B, L - 1).
+
+    `decoder_input_ids`: each sequence without its last label, then `pad_id`. `labels`: without its first, then -100.
+    The mask is made from the lengths: the padding token is also the token that ends every sequence, which has to be
+    learnt.
     """
-    longest = max(map(len, labels)) - 1
-    inputs = torch.full((len(labels), longest), pad_id)
-    targets = torch.full((len(labels), longest), MASKED)
+    shape = len(labels), max(map(len, labels)) - 1
+    inputs, targets = np.full(shape, pad_id), np.full(shape, MASKED)
     for row, sequence in enumerate(labels):
-        inputs[row, : len(sequence) - 1] = torch.tensor(sequence[:-1])
-        targets[row, : len(sequence) - 1] = torch.tensor(sequence[1:])
-    padded = np.stack([pad_log_mel(mel, n_frames) for mel in mels])
-    return {"input_features": torch.from_numpy(padded), "decoder_input_ids": inputs, "labels": targets}
+        inputs[row, : len(sequence) - 1] = sequence[:-1]
+        targets[row, : len(sequence) - 1] = sequence[1:]
+    return {"decoder_input_ids": torch.from_numpy(inputs), "labels": torch.from_numpy(targets)}
 
 
 class EpochLoader(DataLoader[Batch]):
     """A DataLoader over `EpochBatches` that hands Trainer's epoch on to it."""
 
     def __init__(self, dataset: EpochBatches, n_workers: int = 0, pin_memory: bool = False) -> None:
-        super().__init__(dataset, batch_size=None, num_workers=n_workers, pin_memory=pin_memory)
+        # A generator of its own: an iteration that starts must not move torch's, which dropout draws from, or a training
+        # that is resumed in the middle of an epoch would draw otherwise than one that is not.
+        own = torch.Generator()
+        super().__init__(dataset, batch_size=None, num_workers=n_workers, pin_memory=pin_memory, generator=own)
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        """Raises `UserError` for a shard that can't be read, whichever process found it."""
+        for batch in super().__iter__():
+            if "error" in batch:
+                raise batch["error"]
+            yield batch
 
     def set_epoch(self, epoch: int) -> None:
         assert isinstance(self.dataset, EpochBatches)

@@ -7,9 +7,10 @@ import pytest
 import torch
 from transformers import WhisperFeatureExtractor
 
-from asr.batches import EpochBatches, EpochLoader, collate
+from asr.batches import EpochBatches, EpochLoader, collate_labels, fill
 from asr.epochs import Layout
-from asr.features import log_mel
+from asr.features import log_mel, pad_log_mel
+from asr.shards import decode_log_mel, encode_log_mel
 from tests.builders import example, speech_like, write_features
 
 PAD = 50257
@@ -30,7 +31,7 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def dataset(features: Path, **options) -> EpochBatches:
     return EpochBatches(
-        features, "train", **{"batch_size": 8, "window_s": 10, "pad_id": PAD, "seed": 3, "pool_rows": 40} | options
+        features, "train", **{"batch_size": 8, "window_s": 10, "pad_id": PAD, "seed": 3, "pool_size": 40} | options
     )
 
 
@@ -82,16 +83,16 @@ def test_a_filler_is_masked_whole(features):
 
 
 def count_rows_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Hooks the reader; the list grows by the row numbers of each block that is read."""
+    """Hooks the reader; the list grows by the row numbers that are kept of each block that is read."""
     read: list[int] = []
-    original = EpochBatches._read_block_of
+    original = EpochBatches._rows_due
 
-    def counted(self, row, *rest):
-        rows = original(self, row, *rest)
+    def counted(self, *args):
+        rows = original(self, *args)
         read.extend(rows)
         return rows
 
-    monkeypatch.setattr(EpochBatches, "_read_block_of", counted)
+    monkeypatch.setattr(EpochBatches, "_rows_due", counted)
     return read
 
 
@@ -114,7 +115,7 @@ def test_what_is_held_is_bounded_by_the_pool(tmp_path, monkeypatch):
     write_features(tmp_path, {"train": rows})
     read = count_rows_read(monkeypatch)
     n_yielded = most_held = 0
-    for batch in dataset(tmp_path, pool_rows=64):
+    for batch in dataset(tmp_path, pool_size=64):
         most_held = max(most_held, len(read) - n_yielded)
         n_yielded += len(batch["ids"])
     assert n_yielded == 640
@@ -122,11 +123,20 @@ def test_what_is_held_is_bounded_by_the_pool(tmp_path, monkeypatch):
 
 
 def test_the_decoder_sees_all_but_the_last_label_and_predicts_all_but_the_first():
-    mels = [log_mel(speech_like(1.0)), log_mel(speech_like(0.5))]
-    batch = collate(mels, [[1, 2, 3, PAD, PAD], [1, 4, PAD]], 200, PAD)
+    batch = collate_labels([np.array([1, 2, 3, PAD, PAD]), np.array([1, 4, PAD])], PAD)
     assert batch["decoder_input_ids"].tolist() == [[1, 2, 3, PAD], [1, 4, PAD, PAD]]
     assert batch["labels"].tolist() == [[2, 3, PAD, PAD], [4, PAD, -100, -100]]
-    assert batch["input_features"].shape == (2, 80, 200)
+    assert batch["labels"].dtype == batch["decoder_input_ids"].dtype == torch.int64
+
+
+@pytest.mark.parametrize("codec", ["float16", "uint8"])
+@pytest.mark.parametrize("window", [200, 102, 100])
+@pytest.mark.parametrize("loudness", [1, 1e-6])
+def test_a_clip_is_filled_in_as_it_is_padded_bit_for_bit(codec, window, loudness):
+    written = encode_log_mel(log_mel(np.float32(loudness) * speech_like(1.0)), codec)
+    padded = torch.full((80, window), torch.nan)
+    fill(padded, np.frombuffer(bytearray(written), np.uint8), codec)
+    assert np.array_equal(padded.numpy(), pad_log_mel(decode_log_mel(written, 80, codec), window))
 
 
 def test_a_split_without_rows_is_an_empty_epoch(features):
