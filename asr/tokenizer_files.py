@@ -103,7 +103,10 @@ _LETTERS = _byte_letters()
 
 
 def _tokenizer(vocabulary: dict[str, int], pairs: list[tuple[str, str]], specials: Iterable[str]) -> WhisperTokenizer:
+    names = list(specials)
     tokenizer = WhisperTokenizer(vocab=vocabulary, merges=pairs, pad_token=END_OF_TEXT)
-    tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in specials])
+    tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in names])
+    # Otherwise transformers takes them for timestamps as it reads times out of what was heard.
+    tokenizer.add_special_tokens({"extra_special_tokens": names})
     tokenizer.set_prefix_tokens()
     return tokenizer

@@ -4,7 +4,6 @@ import soundfile
 from transformers import WhisperTokenizer
 
 from asr.timestamps import with_timestamps
-from asr.tokenizer_files import SPECIAL_TOKENS
 from asr.tokens import Labeller
 
 PLAIN = 50363  # <|notimestamps|> of the multilingual checkpoints
@@ -39,8 +38,6 @@ def test_the_labels_themselves_stay_as_they_are():
 
 def test_transformers_reads_the_times_and_texts_of_real_clips(scratch, real_clips):
     labeller, reference = Labeller(scratch), WhisperTokenizer.from_pretrained(scratch)
-    # It takes for a time what comes after the last of these.
-    reference.add_special_tokens({"extra_special_tokens": list(SPECIAL_TOKENS)})
     for path, language, text in real_clips:
         duration_s = soundfile.info(path).duration
         labels = timed(labeller.labels(text, language), duration_s)
