@@ -10,10 +10,13 @@ from transformers import WhisperFeatureExtractor
 from asr.batches import EpochBatches, EpochLoader, collate_labels, fill
 from asr.epochs import Layout
 from asr.features import log_mel, pad_log_mel
+from asr.params import SpecAugment
+from asr.rows import Sampling
 from asr.shards import decode_log_mel, encode_log_mel
 from tests.builders import example, speech_like, write_features
 
 PAD = 50257
+NO_TIMESTAMPS = 50363
 
 
 def duration_s(n: int) -> float:
@@ -142,3 +145,118 @@ def test_a_clip_is_filled_in_as_it_is_padded_bit_for_bit(codec, window, loudness
 def test_a_split_without_rows_is_an_empty_epoch(features):
     empty = EpochBatches(features, "test", batch_size=8, window_s=10, pad_id=PAD, seed=1)
     assert (len(empty), list(empty)) == (0, [])
+
+
+def test_more_processes_than_shards_share_the_rows(features):
+    """Three shards, eight processes."""
+    ranks = [dataset(features, layout=Layout(rank, world=8)) for rank in range(8)]
+    assert len({len(rank) for rank in ranks}) == 1
+    read = [batch for rank in ranks for batch in rank if (batch["labels"] != -100).any()]
+    assert sorted(name for batch in read for name in batch["ids"]) == [f"clip-{n:03d}" for n in range(150)]
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """200 rows of two languages, most of one; every second one is timed and 1.2 s long."""
+    folder = tmp_path_factory.mktemp("mixed")
+    rows = [
+        example(
+            f"clip-{n:03d}",
+            0.3 if n % 2 else 1.2,
+            [50258, 50259, 50359, NO_TIMESTAMPS, *range(n % 7 + 1), PAD],
+            language="en" if n % 10 else "hi",
+            timed=n % 2 == 0,
+        )
+        for n in range(200)
+    ]
+    write_features(folder, {"train": rows}, rows_per_shard=70)
+    return folder
+
+
+ALL_OF_IT = Sampling(
+    random_window=True,
+    language_temperature=0.3,
+    timestamps=0.5,
+    spec_augment=SpecAugment(mel_masks=2, time_masks=2),
+    no_timestamps=NO_TIMESTAMPS,
+)
+
+
+def same(ours, theirs) -> bool:
+    return all(
+        torch.equal(one[name], other[name]) if torch.is_tensor(one[name]) else one[name] == other[name]
+        for one, other in zip(ours, theirs, strict=True)
+        for name in ("ids", "input_features", "decoder_input_ids", "labels", "n_targets")
+    )
+
+
+def test_what_is_drawn_for_an_epoch_depends_on_nothing_but_seed_and_epoch(mixed):
+    whole = dataset(mixed, sampling=ALL_OF_IT)
+    epochs = []
+    for epoch in range(3):
+        whole.set_epoch(epoch)
+        epochs.append(list(whole))
+        assert len(epochs[-1]) == len(whole)
+    assert not same(epochs[0], epochs[1])
+    later = dataset(mixed, sampling=ALL_OF_IT, start=(1, 5))
+    assert same(EpochLoader(later, n_workers=2), epochs[1][5:])
+    ranks = [list(dataset(mixed, sampling=ALL_OF_IT, layout=Layout(rank, 2, 2), start=(1, 0))) for rank in (0, 1)]
+    parts = [batch for rank in ranks for batch in rank if (batch["labels"] != -100).any()]
+    assert clips_of(parts) == clips_of(epochs[1])
+
+
+def clips_of(batches_) -> list[tuple[str, bytes]]:
+    """Names and features, sorted."""
+    return sorted(
+        (name, mel.numpy().tobytes())
+        for batch in batches_
+        for name, mel in zip(batch["ids"], batch["input_features"], strict=True)
+    )
+
+
+def test_a_rare_language_comes_more_often(mixed):
+    read = [name for batch in dataset(mixed, sampling=Sampling(language_temperature=0.0)) for name in batch["ids"]]
+    assert len(read) == 200
+    assert sum(name.endswith("0") for name in read) == 100
+
+
+def test_windows_are_drawn_up_to_thirty_seconds_in_equal_numbers(mixed):
+    batches = list(dataset(mixed, sampling=Sampling(random_window=True)))
+    clips = {}
+    for batch in batches:
+        window = batch["input_features"].shape[-1]
+        clips[window] = clips.get(window, 0) + len(batch["ids"])
+    assert clips == dict.fromkeys((1000, 1500, 2000, 2500, 3000), 40)
+
+
+def test_some_of_the_timed_rows_learn_their_times(mixed):
+    sampling = Sampling(timestamps=0.5, no_timestamps=NO_TIMESTAMPS)
+    n_with_times = 0
+    for batch in dataset(mixed, sampling=sampling):
+        assert int(batch["n_targets"]) == int((batch["labels"] != -100).sum())
+        for name, inputs, targets in zip(batch["ids"], batch["decoder_input_ids"], batch["labels"], strict=True):
+            learnt = [int(inputs[0]), *targets[targets != -100].tolist()]
+            text = list(range(int(name[-3:]) % 7 + 1))
+            if NO_TIMESTAMPS in learnt:
+                assert learnt == [50258, 50259, 50359, NO_TIMESTAMPS, *text, PAD]
+            else:
+                assert int(name[-3:]) % 2 == 0
+                begin = NO_TIMESTAMPS + 1
+                assert learnt == [50258, 50259, 50359, begin, *text, begin + 60, PAD]  # 1.2 s are 60 steps of 0.02 s
+                n_with_times += 1
+    assert 35 <= n_with_times <= 65  # of 100
+
+
+def test_masks_change_a_clip_within_its_own_frames_and_in_training_only(mixed):
+    masks = Sampling(spec_augment=SpecAugment(mel_masks=2, time_masks=2))
+
+    def by_name(**options) -> dict[str, torch.Tensor]:
+        batches = dataset(mixed, **options)
+        return {name: mel for batch in batches for name, mel in zip(batch["ids"], batch["input_features"], strict=True)}
+
+    plain, masked = by_name(), by_name(sampling=masks)
+    changed = {name: (plain[name] != masked[name]).any(dim=0) for name in plain}
+    assert sum(bool(frames.any()) for frames in changed.values()) > 190
+    assert all(not frames[122 if int(name[-3:]) % 2 == 0 else 32 :].any() for name, frames in changed.items())
+    fixed = by_name(sampling=masks, seed=None)
+    assert all(torch.equal(fixed[name], plain[name]) for name in plain)
