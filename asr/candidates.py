@@ -82,7 +82,7 @@ class Candidates(TrainerCallback, ExportableState):
         if not self.is_patience_over:
             score = (metrics or {}).get(f"eval_{self.train.select}", math.nan)
             self.looks.append({"step": state.global_step, "score": score if math.isfinite(score) else None})
-            if self._needs_files and state.global_step in self.chosen and self.is_first_process:
+            if self.needs_files and state.global_step in self.chosen and self.is_first_process:
                 self._store(state.global_step)
         if self.is_patience_over:
             control.should_training_stop = True
@@ -100,7 +100,7 @@ class Candidates(TrainerCallback, ExportableState):
         A mean is summed in float64, a tensor after the other. Raises `UserError` if a file is gone.
         """
         paths = [self._path(step) for step in self.chosen]
-        if not self._needs_files or not paths:
+        if not self.needs_files or not paths:
             return last
         for path in paths:
             if not path.exists():
@@ -110,7 +110,8 @@ class Candidates(TrainerCallback, ExportableState):
         return load_file(paths[0]) if len(paths) == 1 else _mean(paths)
 
     @property
-    def _needs_files(self) -> bool:
+    def needs_files(self) -> bool:
+        """Whether the result is made of the weights at looks, and not of the last ones."""
         return self.train.select != "last" or self.train.average > 1
 
     def _path(self, step: int) -> Path:
@@ -120,6 +121,8 @@ class Candidates(TrainerCallback, ExportableState):
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self.folder / f"step-{step}.part"
         save_file(self.weights(), part)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())  # the checkpoint that lists it outlives a power cut too
         os.replace(part, self._path(step))
 
 
