@@ -53,6 +53,8 @@ class WindowedWhisper(WhisperForConditionalGeneration):
 
     # Trainer would conclude from forward's **kwargs that the model scales its own loss, which it does not.
     accepts_loss_kwargs = False
+    # It is tied to the embeddings; Trainer would warn that a checkpoint from which it goes on has not got it.
+    _keys_to_ignore_on_save = ["proj_out.weight"]  # noqa: RUF012
 
     # `wraps` keeps the signature, which `generate` inspects to learn what the model takes.
     @functools.wraps(WhisperForConditionalGeneration.forward)
