@@ -50,7 +50,7 @@ def learning_rate(peak: float, d_model: int, *, lora: bool) -> str | None:
     if published / FAR_OFF <= peak <= published * FAR_OFF:
         return None
     much, so = ("above", "forgets what it knows") if peak > published else ("below", "hardly changes")
-    advised = f"about {published:.1e} is advised for a {size} model"
+    advised = f"about {published:.3g} is advised for a {size} model"
     return f"train.learning_rate {peak:.1e} is far {much} what is usual, and the model {so}: {advised}"
 
 

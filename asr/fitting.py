@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import WhisperConfig
 
-from asr.epochs import RowNumbers
+from asr.epochs import MicroBatch
 from asr.errors import UserError
 from asr.features import FRAMES_PER_SECOND
 from asr.params import Params, Train
@@ -96,8 +96,8 @@ def _remedy(train: Train, error: BaseException) -> str:
         ways.append(f"raise train.gradient_accumulation_steps from {train.gradient_accumulation_steps} to {parts[0]}")
     if not train.activation_checkpointing:
         ways.append("set train.activation_checkpointing: true")
-    ways.append("or lower model.window_s")
-    return f"out of memory on {what}; {', '.join(ways)}"
+    ways.append("lower model.window_s")
+    return f"out of memory on {what}; {', or '.join(ways)}"
 
 
 class Shape(NamedTuple):
@@ -108,9 +108,9 @@ class Shape(NamedTuple):
     n_labels: int
 
 
-def largest(parts: Iterable[RowNumbers], windows: NDArray[np.int32], n_labels: NDArray[np.int32]) -> Shape:
-    """The shape that takes most memory, of micro-batches given as row numbers: by window x clips, then by labels."""
-    shapes = [Shape(len(rows), int(windows[rows].max()), int(n_labels[rows].max()) - 1) for rows in parts]
+def largest(parts: Iterable[MicroBatch], n_labels: NDArray[np.int32]) -> Shape:
+    """The shape that takes most memory: by window x clips, then by labels. `n_labels` has those of each row."""
+    shapes = [Shape(len(part.rows), part.window, int(n_labels[part.rows].max()) - 1) for part in parts]
     return max(shapes, key=lambda shape: (shape.n_clips * shape.n_frames, shape.n_clips * shape.n_labels))
 
 
@@ -122,7 +122,7 @@ def try_largest(trainer: "WhisperTrainer", *, force: bool = False) -> None:
     device, rows, network = trainer.args.device, trainer.train_rows, trainer.network
     if device.type != "cuda" and not force:
         return
-    shape = largest((part.rows for part in rows.schedule()), rows.windows, rows.lengths.n_labels)
+    shape = largest(rows.schedule(), rows.lengths.n_labels + rows.with_times)
     ids = torch.zeros(shape.n_clips, shape.n_labels, dtype=torch.int64, device=device)
     mels = torch.zeros(shape.n_clips, network.config.num_mel_bins, shape.n_frames, device=device)
     inputs = {"input_features": mels, "decoder_input_ids": ids, "labels": ids, "n_targets": torch.tensor(ids.numel())}

@@ -41,7 +41,8 @@ def draw(points: Sequence[Point], path: Path, chosen_step: int | None = None) ->
         if chosen_step is not None:
             _name(panels[0], chosen_step)
         panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-        figure.legend(labelcolor=INK, loc="outside upper right", ncols=2, frameon=False)
+        if panels[0].lines:
+            figure.legend(labelcolor=INK, loc="outside upper right", ncols=2, frameon=False)
         figure.align_ylabels(panels)
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=DPI)
@@ -76,7 +77,7 @@ def _losses(axes: Axes, points: Sequence[Point]) -> None:
 def _top(points: Sequence[Point]) -> float:
     """Of the losses' axis: the first steps of a training may lie far above all the others, and are cut off."""
     values = [point[name] for point in points for name in ("train_loss", "validation_loss") if name in point]
-    return 1.1 * min(max(values), 3 * float(np.quantile(values, 0.9)))
+    return 1.1 * min(max(values), 3 * float(np.quantile(values, 0.9))) if any(values) else 1.0
 
 
 def _wer(axes: Axes, points: Sequence[Point]) -> None:
