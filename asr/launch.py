@@ -54,6 +54,11 @@ def relaunched() -> int | None:
     return None if n == 1 else launch(_module(), sys.argv[1:], n)
 
 
+def is_first_process() -> bool:
+    """Whether this process is the only one of a training, or the one that writes and reports."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def _module() -> str:
     """The name that `python -m` was given."""
     name: str = sys.modules["__main__"].__spec__.name  # type: ignore[union-attr]

@@ -141,7 +141,7 @@ class Train(Section):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     label_smoothing: Share = 0.0
     precision: Precision = "auto"
-    seed: int = 1
+    seed: Annotated[int, Field(ge=0)] = 1
     random_window: bool = False
     language_temperature: Annotated[float, Field(ge=0, le=1)] = 1.0
     timestamps: Annotated[float, Field(ge=0, le=1)] = 0.0

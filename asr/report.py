@@ -11,10 +11,10 @@ import yaml
 from markupsafe import Markup
 
 from asr import pictures
+from asr.edits import edits
 from asr.languages import NAMES
 from asr.normalize import normalize, written_without_spaces
 from asr.predictions import Prediction
-from asr.scoring import edits
 
 PAGE, BARS, CURVE = "report.html", "wer_by_language.png", "training_curve.png"
 N_WORST = 20

@@ -27,7 +27,11 @@ from asr.shards import sha256_of
 
 # What these do is seen, or refused, and changes no weight.
 WITHOUT_EFFECT = {
-    f"asr.{name}" for name in ("errors", "journal", "machine", "params", "progress", "provenance", "run", "tracking")
+    f"asr.{name}"
+    for name in (
+        *("advice", "environment", "errors", "fitting", "journal", "launch"),
+        *("machine", "params", "progress", "provenance", "run", "tracking"),
+    )
 }
 KEY_DIGITS = 16
 _COMPLETE = "complete.json"  # written last: a checkpoint without it was cut off

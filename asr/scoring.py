@@ -8,10 +8,10 @@ words), so that a bootstrap of a thousand samples is one matrix product. `N` utt
 from collections.abc import Sequence
 from typing import Any
 
-import jiwer
 import numpy as np
 import numpy.typing as npt
 
+from asr.edits import Counts, edits
 from asr.errors import UserError
 from asr.normalize import normalize
 from asr.predictions import Prediction
@@ -19,7 +19,6 @@ from asr.predictions import Prediction
 MIN_SPEAKERS = 5  # under this, resampling speakers says more about the few voices than about the uncertainty
 _DRAWS_AT_ONCE = 4_000_000  # bounds the bootstrap's memory (32 MB), whatever the size of the test set
 
-Counts = npt.NDArray[np.float64]  # (N, 4): substitutions, insertions, deletions, units of the reference
 Scores = dict[str, Any]
 
 # A score's name -> its interval's, and the interval of its difference after minus before.
@@ -66,25 +65,6 @@ def metrics(predictions: Sequence[Prediction], bootstrap_samples: int, seed: int
         **group(np.arange(len(predictions))),
         "language": {str(language): group(np.flatnonzero(languages == language)) for language in np.unique(languages)},
     }
-
-
-def edits(references: Sequence[str], hypotheses: Sequence[str], characters: bool = False) -> Counts:
-    """Edits of each utterance, in words as jiwer splits them or in characters: (N, 4), see `Counts`."""
-    if not references:  # jiwer takes no utterance for an empty one
-        return np.zeros((0, 4))
-    process = jiwer.process_characters if characters else jiwer.process_words
-    aligned = process(list(references), list(hypotheses))
-    table = np.zeros((len(references), 4))
-    for row, (chunks, reference) in enumerate(zip(aligned.alignments, aligned.references, strict=True)):
-        for chunk in chunks:
-            if chunk.type == "substitute":
-                table[row, 0] += chunk.ref_end_idx - chunk.ref_start_idx
-            elif chunk.type == "insert":
-                table[row, 1] += chunk.hyp_end_idx - chunk.hyp_start_idx
-            elif chunk.type == "delete":
-                table[row, 2] += chunk.ref_end_idx - chunk.ref_start_idx
-        table[row, 3] = len(reference)
-    return table
 
 
 def _count(predictions: Sequence[Prediction], system: str) -> dict[str, Counts]:

@@ -5,17 +5,26 @@ the batch is divided over processes and accumulation.
 """
 
 import time
+from collections.abc import Collection
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from transformers import PrinterCallback, Seq2SeqTrainer
+from transformers import (
+    PrinterCallback,
+    Seq2SeqTrainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    WhisperTokenizer,
+)
 
 from asr.batches import MASKED, Batch, EpochBatches, EpochLoader
+from asr.curves import Curves
 from asr.device import autocast
+from asr.validation import measure
 from asr.whisper import WindowedWhisper
-
-N_LOADER_WORKERS_CUDA = 2  # a CPU computes a step for seconds, and assembles its batch in milliseconds
 
 
 class WhisperTrainer(Seq2SeqTrainer):
@@ -28,20 +37,34 @@ class WhisperTrainer(Seq2SeqTrainer):
         network: WindowedWhisper,
         train_rows: EpochBatches,
         validation_rows: EpochBatches,
+        curves: Curves,
+        tokenizer: WhisperTokenizer,
+        decoded: Collection[str],
+        *,
         dtype: torch.dtype,
+        label_smoothing: float,
+        loader_workers: int,
         **kwargs: Any,
     ) -> None:
+        """`decoded`: the ids of the validation clips of which the WER is measured; `curves` learns how long a step
+        waited for its data."""
         super().__init__(model=network, train_dataset=train_rows, eval_dataset=validation_rows, **kwargs)
         self.network, self.train_rows, self.validation_rows = network, train_rows, validation_rows
-        self.dtype = dtype
+        self.curves, self.tokenizer, self.decoded = curves, tokenizer, decoded
+        self.dtype, self.label_smoothing, self.loader_workers = dtype, label_smoothing, loader_workers
         self.remove_callback(PrinterCallback)
 
     def get_train_dataloader(self) -> EpochLoader:
         return self._loader(self.train_rows)
 
-    def _loader(self, dataset: EpochBatches) -> EpochLoader:
-        on_gpu = self.args.device.type == "cuda"
-        return EpochLoader(dataset, n_workers=N_LOADER_WORKERS_CUDA if on_gpu else 0, pin_memory=on_gpu)
+    def _loader(self, rows: EpochBatches) -> EpochLoader:
+        return EpochLoader(rows, n_workers=self.loader_workers, pin_memory=self.args.device.type == "cuda")
+
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        began_s = time.monotonic()
+        samples = super().get_batch_samples(*args, **kwargs)
+        self.curves.waited_s += time.monotonic() - began_s
+        return samples
 
     def compute_loss(self, model: torch.nn.Module, inputs: Batch, *args: Any, **kwargs: Any) -> torch.Tensor:
         """The micro-batch's share of the global batch's loss: its token losses over the targets of all parts.
@@ -51,29 +74,50 @@ class WhisperTrainer(Seq2SeqTrainer):
         return self._token_losses(model, inputs) * self.args.world_size / inputs["n_targets"]
 
     def _token_losses(self, model: torch.nn.Module, inputs: Batch) -> torch.Tensor:
-        """The sum of the losses of all tokens that are not masked."""
+        """The sum of the losses of all tokens that are not masked; smoothed in training only."""
         with autocast(self.args.device, self.dtype):
             logits = model(
                 input_features=inputs["input_features"],
                 decoder_input_ids=inputs["decoder_input_ids"],
                 use_cache=False,
             ).logits
-        targets = inputs["labels"].flatten()
-        return F.cross_entropy(logits.float().flatten(0, 1), targets, ignore_index=MASKED, reduction="sum")
+        return F.cross_entropy(
+            logits.float().flatten(0, 1),
+            inputs["labels"].flatten(),
+            ignore_index=MASKED,
+            reduction="sum",
+            label_smoothing=self.label_smoothing if model.training else 0.0,
+        )
 
-    @torch.no_grad()
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """The mean loss of a validation token, over all processes."""
+        """The mean loss of a validation token and the WER of some clips, over all processes; neither without rows."""
         began_s = time.monotonic()
-        self.network.eval()
-        loss, n_targets = torch.zeros(2, dtype=torch.float64, device=self.args.device)
-        for batch in self._loader(self.validation_rows):
-            inputs = self._prepare_inputs(batch)
-            loss += self._token_losses(self.network, inputs)
-            n_targets += (inputs["labels"] != MASKED).sum()
-        loss, n_targets = self.accelerator.reduce(torch.stack([loss, n_targets]))
-        metrics = {"eval_loss": float(loss / n_targets), "eval_s": time.monotonic() - began_s}
+        metrics = measure(
+            self.network,
+            self._loader(self.validation_rows),
+            self._token_losses,
+            decoded=self.decoded,
+            tokenizer=self.tokenizer,
+            dtype=self.dtype,
+            device=self.args.device,
+            reduce=lambda sums: self.accelerator.reduce(sums, "sum"),
+        )
+        metrics["eval_s"] = time.monotonic() - began_s
         self.log(metrics)
         # This resets what asked for an evaluation.
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def in_any_process(self, flag: bool) -> bool:
+        """Whether `flag` is true in any of the processes, all of which have to ask."""
+        if self.args.world_size == 1:
+            return flag
+        return bool(self.accelerator.reduce(torch.tensor(float(flag), device=self.args.device), "sum") > 0)
+
+
+class LastLook(TrainerCallback):
+    """Looks at the validation split after the last step too, also if that is no multiple of `train.eval_steps`."""
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        if state.global_step >= state.max_steps:
+            control.should_evaluate = True

@@ -14,7 +14,7 @@ from transformers import WhisperTokenizer
 
 from asr.batches import MASKED, Batch
 from asr.decode import BATCH_SIZE, decode_batch
-from asr.scoring import edits
+from asr.edits import edits
 from asr.shards import read_columns
 from asr.whisper import WindowedWhisper
 

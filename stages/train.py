@@ -1,34 +1,54 @@
 """base, features -> data/model: a fine-tuned checkpoint with its processor; data/run.json: its run and curves."""
 
 import json
+import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
-from asr import params
+from asr import launch, params
+from asr.environment import count, seconds
 from asr.provenance import dvc_digest
+from asr.resume import Attempt
 from asr.run import Run
 from asr.shards import read_index
-from asr.training import train
+from asr.training import SAVE_EVERY_S, train
 from stages import stage
 
 
-def main(base: Path, features: Path, model: Path, run_file: Path) -> None:
+def main(base: Path, features: Path, model: Path, run_file: Path, attempts: Path) -> None:
+    if (status := launch.relaunched()) is not None:
+        if status:
+            sys.exit(status)
+        return
     choices = params.load()
     index = read_index(features)
-    curve: list[dict[str, float]] = []
-    with Run("train") as run:
-
-        def log(metrics: dict[str, float], step: int) -> None:
-            curve.append({"step": step, **metrics})
-            run.log_metrics(metrics, step)
-
+    attempt = Attempt.of(attempts, base, features, choices)
+    trained = partial(
+        train,
+        base,
+        features,
+        model,
+        choices,
+        attempt=attempt,
+        save_every_s=seconds("CHECKPOINT_EVERY_S", SAVE_EVERY_S),
+        loader_workers=count("LOADER_WORKERS"),
+    )
+    if not launch.is_first_process():
+        trained(log=lambda metrics, step: None)
+        return
+    with Run("train", continues=attempt.run) as run:
+        attempt.note_run(run.to_json())
         run.log_params(choices.model_dump())
         run.log_dataset("features", dvc_digest(features) or index.fingerprint, index.rows("train"), "training")
-        summary = asdict(train(base, features, model, choices, log))
-        run.log_params({f"training.{name}": value for name, value in summary.items()})
+        summary = trained(log=run.log_metrics)
+        run.log_params({f"training.{name}": value for name, value in asdict(summary).items()})
+        run.set_tags({f"warning: {kind}": line for kind, line in summary.warnings.items()})
         run.log_artifact("params.yaml")
         run.log_artifact(model)
-    run_file.write_text(json.dumps({"run": run.to_json(), "training": summary, "curve": curve}, indent=1) + "\n")
+    outcome = {"run": run.to_json(), "training": asdict(summary), "curve": run.curve()}
+    run_file.write_text(json.dumps(outcome, indent=1) + "\n")
+    attempt.remove()
 
 
 if __name__ == "__main__":

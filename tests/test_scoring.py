@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asr.edits import edits
 from asr.errors import UserError
 from asr.normalize import normalize
 from asr.predictions import Prediction
-from asr.scoring import edits, flat, metrics, outline
+from asr.scoring import flat, metrics, outline
 
 WORDS = ["casa", "perro", "¡Hola!", "mundo", "rojo", "verde", "azul", "el", "la", "नमस्ते", "दुनिया", "हिन्दी"]
 

@@ -16,8 +16,9 @@ from asr.checkpoints import load_model
 from asr.errors import UserError
 from asr.features import pad_log_mel
 from asr.params import Model, Params, Train
+from asr.resume import Attempt
 from asr.shards import read_examples, write_index
-from asr.training import train, training_arguments
+from asr.training import train
 from asr.whisper import WindowedWhisper
 from tests.builders import example, write_features
 
@@ -56,7 +57,8 @@ def curves_of(base, features, folder, **train_options):
         for name, value in metrics.items():
             curves.setdefault(name, {})[step] = value
 
-    return train(base, features, folder, params(**train_options), log), curves
+    attempt = Attempt(folder.with_name(f"{folder.name}-attempt"))
+    return train(base, features, folder, params(**train_options), log, attempt), curves
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +156,8 @@ def test_one_seed_gives_one_model_and_another_another(scratch, features, whole, 
 
 def refusal(base, features, tmp_path, **train_options) -> str:
     with pytest.raises(UserError) as refused:
-        train(base, features, tmp_path / "model", params(**train_options), lambda *_: None)
+        attempt = Attempt(tmp_path / "attempt")
+        train(base, features, tmp_path / "model", params(**train_options), lambda *_: None, attempt)
     assert not (tmp_path / "model").exists()
     return str(refused.value)
 
@@ -173,7 +176,7 @@ def test_features_of_another_mel_count_are_refused(scratch, tmp_path):
 def test_a_batch_that_processes_cannot_share_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(Seq2SeqTrainingArguments, "world_size", 3)
     with pytest.raises(UserError, match=r"batch_size 8 can't be divided evenly over 3 processes x .* multiple of 6"):
-        training_arguments(params(gradient_accumulation_steps=2).train, True, str(tmp_path))
+        train(...)
 
 
 def test_a_loss_that_is_no_number_stops_with_the_learning_rate(scratch, features, tmp_path):

@@ -11,8 +11,8 @@ from transformers import WhisperTokenizer
 from asr import validation
 from asr.batches import MASKED, EpochBatches, EpochLoader
 from asr.checkpoints import load_model
+from asr.edits import edits
 from asr.epochs import Layout
-from asr.scoring import edits
 from asr.tokens import Labeller
 from asr.validation import clips_to_decode, measure
 from asr.whisper import WindowedWhisper
