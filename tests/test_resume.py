@@ -1,0 +1,306 @@
+"""asr/resume.py: a training has a folder of its own, and goes on from the newest checkpoint that is whole."""
+
+import json
+import os
+import signal
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from transformers import TrainerControl, TrainerState
+
+import asr.run
+import asr.shards
+from asr.errors import UserError
+from asr.params import Evaluate, Lora, Model, Params, Train
+from asr.resume import WITHOUT_EFFECT, Attempt, Saving
+from tests.builders import example, write_features
+from tests.test_imports import APART
+
+ARGUMENTS: Any = SimpleNamespace(gradient_accumulation_steps=2)
+LOADER = [None] * 12  # batches of an epoch: 6 steps
+
+
+@pytest.fixture
+def attempt(tmp_path: Path) -> Attempt:
+    return Attempt(tmp_path / "attempts" / "key")
+
+
+def begin_checkpoint(attempt: Attempt, step: int) -> Path:
+    """What Trainer has written of a checkpoint by the time that it is killed."""
+    folder = attempt.folder / f"checkpoint-{step}"
+    folder.mkdir(parents=True)
+    (folder / "trainer_state.json").write_text("{}")
+    return folder
+
+
+class TestAttempt:
+    @pytest.fixture(scope="class")
+    def inputs(self, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+        """A base checkpoint, of which any files will do, and features."""
+        folder = tmp_path_factory.mktemp("inputs")
+        (folder / "base").mkdir()
+        for name in ("model.safetensors", "tokenizer.json"):
+            (folder / "base" / name).write_text(name)
+        write_features(folder / "features", {"train": [example("a")]})
+        return folder / "base", folder / "features"
+
+    @pytest.fixture
+    def key(self, inputs: tuple[Path, Path], tmp_path: Path) -> Any:
+        def key(**sections: Any) -> str:
+            return Attempt.of(tmp_path, *inputs, Params(**sections)).folder.name
+
+        return key
+
+    def test_it_is_named_by_16_digits_and_the_same_again(self, key: Any) -> None:
+        assert len(bytes.fromhex(key())) == 8
+        assert key() == key()
+
+    @pytest.mark.parametrize(
+        "sections",
+        [{"train": Train(seed=2)}, {"train": Train(lora=Lora(rank=8))}, {"model": Model(window_s=15)}],
+    )
+    def test_what_training_reads_makes_another(self, key: Any, sections: dict[str, Any]) -> None:
+        assert key(**sections) != key()
+
+    def test_what_training_does_not_read_makes_no_other(self, key: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        before = key()
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://elsewhere")
+        assert key(evaluate=Evaluate(seed=2), model=Model(checkpoint="a/path")) == before
+
+    @pytest.mark.parametrize("name", ["base/model.safetensors", "base/tokenizer.json", "features/index.json"])
+    def test_a_byte_of_an_input_makes_another_and_back_the_same(
+        self, key: Any, inputs: tuple[Path, Path], name: str
+    ) -> None:
+        before, path = key(), inputs[0].parent / name
+        content = path.read_bytes()
+        path.write_bytes(content + b"\n")
+        assert key() != before
+        path.write_bytes(content)
+        assert key() == before
+
+    def test_a_module_that_computes_makes_another_and_one_that_shows_does_not(
+        self, key: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        before = key()
+        changed = tmp_path / "changed.py"
+        changed.write_text("")
+        with monkeypatch.context() as patch:
+            patch.setattr(asr.run, "__file__", str(changed))
+            assert key() == before
+        monkeypatch.setattr(asr.shards, "__file__", str(changed))
+        assert key() != before
+
+    def test_only_what_no_stage_depends_on_is_without_effect(self) -> None:
+        assert {f"{name.replace('.', '/')}.py" for name in WITHOUT_EFFECT} <= APART
+
+    def test_a_new_one_has_neither_checkpoint_nor_run(self, attempt: Attempt) -> None:
+        assert (attempt.checkpoint, attempt.step, attempt.is_over, attempt.run) == (None, 0, False, None)
+
+    def test_it_goes_on_from_the_newest_that_is_complete(self, attempt: Attempt) -> None:
+        for step in (8, 9, 10):
+            begin_checkpoint(attempt, step)
+            attempt.complete(step, is_over=step == 10)
+        begin_checkpoint(attempt, 11)
+        assert attempt.checkpoint == attempt.folder / "checkpoint-10"
+        assert (attempt.step, attempt.is_over) == (10, True)
+        assert attempt.cut_off() == [attempt.folder / "checkpoint-11"]
+
+    def test_the_one_before_lives_until_the_next_is_complete(self, attempt: Attempt) -> None:
+        begin_checkpoint(attempt, 9)
+        attempt.complete(9, is_over=False)
+        begin_checkpoint(attempt, 10)
+        assert attempt.step == 9
+        attempt.complete(10, is_over=False)
+        assert [path.name for path in attempt.folder.iterdir()] == ["checkpoint-10"]
+
+    def test_it_remembers_its_run(self, attempt: Attempt) -> None:
+        run = {"run_id": None, "journal": "название"}
+        attempt.note_run(run)
+        assert attempt.run == run
+
+    def test_to_remove_it_leaves_the_unfinished_work_of_others(self, attempt: Attempt) -> None:
+        other = Attempt(attempt.folder.parent / "other")
+        for one in (attempt, other):
+            one.note_run({})
+        attempt.remove()
+        assert not attempt.folder.exists() and other.run == {}
+        other.remove()
+        assert not other.folder.parent.exists()
+
+
+class Training:
+    """Calls a `Saving` as Trainer does, which saves a checkpoint when it is told to."""
+
+    def __init__(self, saving: Saving, max_steps: int = 9, first_step: int = 0) -> None:
+        self.saving, self.control = saving, TrainerControl()
+        self.state = TrainerState(max_steps=max_steps, global_step=first_step, is_world_process_zero=True)
+        self.call("on_train_begin")
+
+    def call(self, event: str) -> None:
+        getattr(self.saving, event)(ARGUMENTS, self.state, self.control, train_dataloader=LOADER)
+
+    def step(self, evaluate: Any = None) -> bool:
+        """A step, with an evaluation that does something; whether it was saved."""
+        self.state.global_step += 1
+        self.control.should_training_stop = self.state.global_step == self.state.max_steps
+        self.call("on_step_end")
+        if evaluate:
+            evaluate()
+            self.call("on_evaluate")
+        if saved := self.control.should_save:
+            begin_checkpoint(self.saving.attempt, self.state.global_step)
+            self.control.should_save = False
+            self.call("on_save")
+        return saved
+
+
+def get_signal(number: signal.Signals = signal.SIGTERM) -> None:
+    os.kill(os.getpid(), number)
+
+
+class TestSaving:
+    def test_it_saves_when_the_time_has_come(self, attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
+        now_s = 1000.0
+        monkeypatch.setattr("asr.resume.time.monotonic", lambda: now_s)
+        training = Training(Saving(attempt, 60))
+        saved = []
+        for _ in range(5):
+            now_s += 25
+            saved.append(training.step())
+        assert saved == [False, False, True, False, False]
+        assert attempt.step == 3
+
+    def test_at_0_seconds_it_saves_each_step(self, attempt: Attempt) -> None:
+        training = Training(Saving(attempt, 0))
+        assert [training.step() for _ in range(3)] == [True] * 3
+        assert not training.control.should_training_stop
+        assert attempt.step == 3
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_a_signal_saves_after_the_step_and_stops(
+        self, attempt: Attempt, number: signal.Signals, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        before = signal.getsignal(number)
+        with Saving(attempt, 1e9) as saving:
+            training = Training(saving)
+            assert not training.step()
+            get_signal(number)
+            assert training.step()
+        assert training.control.should_training_stop
+        assert saving.interrupted == number
+        assert (attempt.step, attempt.is_over) == (2, False)
+        assert signal.getsignal(number) == before
+        assert capfd.readouterr().err.splitlines() == [
+            f"{number.name}: the training stops when this step is done and saved"
+        ]
+
+    def test_a_signal_while_the_validation_split_is_looked_at_saves_too(self, attempt: Attempt) -> None:
+        with Saving(attempt, 1e9) as saving:
+            training = Training(saving)
+            assert training.step(evaluate=get_signal)
+        assert saving.interrupted == signal.SIGTERM
+
+    def test_a_second_interrupt_ends_at_once(self, attempt: Attempt) -> None:
+        with pytest.raises(KeyboardInterrupt), Saving(attempt, 1e9):
+            get_signal(signal.SIGINT)
+            get_signal(signal.SIGINT)
+
+    def test_a_signal_after_the_last_save_goes_to_who_handles_it_else(self, attempt: Attempt) -> None:
+        with pytest.raises(KeyboardInterrupt), Saving(attempt, 1e9) as saving:
+            get_signal(signal.SIGINT)
+        assert saving.interrupted is None
+
+    def test_outside_of_the_main_thread_it_leaves_signals_alone(self, attempt: Attempt) -> None:
+        before, inside = signal.getsignal(signal.SIGTERM), []
+
+        def enter() -> None:
+            with Saving(attempt, 1e9):
+                inside.append(signal.getsignal(signal.SIGTERM))
+
+        thread = threading.Thread(target=enter)
+        thread.start()
+        thread.join()
+        assert inside == [before]
+
+    def test_all_processes_stop_when_one_is_told_to(self, attempt: Attempt) -> None:
+        """This process has no signal, another one has."""
+        training = Training(saving := Saving(attempt, 1e9, in_all_processes=lambda flag: True))
+        assert training.step()
+        assert saving.interrupted == signal.SIGTERM and training.control.should_training_stop
+
+    def test_only_the_first_process_marks_a_checkpoint(self, attempt: Attempt) -> None:
+        training = Training(Saving(attempt, 0))
+        training.saving._is_first = False
+        training.step()
+        assert attempt.checkpoint is None and len(attempt.cut_off()) == 1
+
+    def test_epochs_are_counted_from_the_first_step_on(self, attempt: Attempt) -> None:
+        training = Training(Saving(attempt, 1e9), first_step=8)
+        training.step()
+        assert training.state.epoch == 1.5
+
+    def test_what_was_cut_off_goes_when_the_training_goes_on(self, attempt: Attempt) -> None:
+        begin_checkpoint(attempt, 4)
+        Training(Saving(attempt, 1e9))
+        assert not list(attempt.folder.glob("checkpoint-*"))
+
+    def test_after_the_last_step_nothing_is_trained_again(self, attempt: Attempt) -> None:
+        with Saving(attempt, 1e9) as saving:
+            training = Training(saving, max_steps=1)
+            get_signal()
+            assert training.step()
+        assert attempt.is_over
+
+        class Trainer:
+            def train(self, resume_from_checkpoint: str) -> None:
+                assert resume_from_checkpoint == str(attempt.checkpoint)
+                Training(again, max_steps=1, first_step=1).call("on_epoch_begin")
+                raise AssertionError("a second step")
+
+        again = Saving(attempt, 1e9)
+        again.train(Trainer())
+        assert again.interrupted is None
+
+    def test_a_training_that_is_not_over_goes_on(self, attempt: Attempt) -> None:
+        with Saving(attempt, 0) as saving:
+            Training(saving).step()
+        with Saving(attempt, 0) as again:
+            training = Training(again, first_step=1)
+            training.call("on_epoch_begin")
+            training.step()
+        assert attempt.step == 2
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            OSError(28, "No space left on device"),
+            RuntimeError("[enforce fail at inline_container.cc] pos"),
+        ],
+    )
+    def test_what_cannot_be_saved_is_one_line_and_the_checkpoint_before_survives(
+        self, attempt: Attempt, error: Exception
+    ) -> None:
+        with pytest.raises(UserError) as failed, Saving(attempt, 0) as saving:
+            Training(saving).step()
+            begin_checkpoint(attempt, 2)
+            raise error
+        line = str(failed.value)
+        assert line.startswith(f"{attempt.folder / 'checkpoint-2'}: cannot be saved ({error}")
+        assert line.endswith("`dvc repro` goes on from step 1") and "\n" not in line
+        assert (attempt.step, attempt.cut_off()) == (1, [])
+
+    def test_other_errors_stay_what_they_are(self, attempt: Attempt) -> None:
+        with pytest.raises(RuntimeError, match="out of memory"), Saving(attempt, 0) as saving:
+            Training(saving).step()
+            raise RuntimeError("out of memory")
+
+    def test_a_mark_is_the_last_thing_that_is_written(self, attempt: Attempt) -> None:
+        folder = begin_checkpoint(attempt, 3)
+        attempt.complete(3, is_over=False)
+        assert json.loads((folder / "complete.json").read_text()) == {"is_over": False}
+        times = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+        assert max(times, key=lambda name: times[name]) == "complete.json"
