@@ -14,7 +14,18 @@ from typing import Any
 from asr.provenance import git_commit
 
 RESULTS = Path("benchmarks/results")
-PACKAGES = ("apache-beam", "datasets", "librosa", "numpy", "pyarrow", "scipy", "soundfile", "soxr", "transformers")
+PACKAGES = (
+    "apache-beam",
+    "datasets",
+    "librosa",
+    "numpy",
+    "pyarrow",
+    "scipy",
+    "soundfile",
+    "soxr",
+    "torch",
+    "transformers",
+)
 
 
 @dataclass(frozen=True)

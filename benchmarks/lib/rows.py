@@ -2,6 +2,8 @@
 
 import json
 import os
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,11 @@ class Rows:
             if content["settings"] == self.settings:
                 self.found = content["rows"]
 
-    def get(self, name: str, measure: Callable[[], Any]) -> Any:
-        """The row of this name, which is measured if it is not there."""
+    def get(self, name: str, measure: Callable[..., Any], *arguments: Any) -> Any:
+        """The row of this name; if it is not there, what `measure` makes of the arguments."""
         if name not in self.found:
-            self.found[name] = measure()
+            print(f"{time.strftime('%H:%M:%S')}  {self.path.parent.name}: {name}", file=sys.stderr, flush=True)
+            self.found[name] = measure(*arguments)
             part = self.path.with_suffix(".part")
             part.parent.mkdir(parents=True, exist_ok=True)
             part.write_text(json.dumps({"settings": self.settings, "rows": self.found}, ensure_ascii=False))

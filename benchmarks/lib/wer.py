@@ -1,39 +1,35 @@
-"""Real clips of several languages -> whether 10 s windows cost accuracy: the notebook's training against ours.
+"""Real clips -> whether short windows cost accuracy: what is heard after the notebook's training, and after ours.
 
-The same base checkpoint, clips, number of samples, rate, schedule, batch and seeds; what was heard in the same test
-clips is compared in a paired bootstrap over clips, each of which carries the errors of all seeds.
+The same checkpoint, clips, number of samples, learning rate, schedule, batch, precision and seeds. Both are compared in
+a paired bootstrap over clips, each of which carries the errors of all seeds.
 """
 
 import hashlib
-import json
-import shutil
-import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lib.corpora import PREPROCESS, job_folder, tuxpaint_clips
-from lib.processes import measured
-from lib.rows import Rows
-
-from asr import manifest, params
-from asr.base import fetch
+from asr import params
+from asr.predictions import Prediction
+from asr.scoring import Scores, metrics
 from asr.shards import read_columns
 from asr.splits import cut, normalised
 from asr.utterances import Utterance
+from asr.whisper import MAX_WINDOW_S
+from lib.rows import Rows
+from lib.trainings import Training, Way, decoded, prepared, train_as_notebook, train_as_ours
 
-WAYS = Path(__file__).parent.parent.resolve() / "ways"
+BOOTSTRAP_SAMPLES = 10_000
 MAX_TRAIN_S = 10.0  # longer clips are for the test alone: there are few, and a batch of another window would be partial
-NOTEBOOK, OURS = "notebook", "ours"
+Heard = Mapping[str, str]  # hypotheses, by the clip's id
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The comparison of word error rates, but for its clips."""
+    """The comparison, but for its clips."""
 
-    languages: tuple[str, ...] = ("bg", "ca", "el", "es", "fr", "ro", "ru")
+    languages: tuple[params.TuxpaintLanguage, ...] = ("bg", "ca", "el", "es", "fr", "ro", "ru")
     min_words: int = 6  # of a test clip: few clips with many words cost least
     min_train_words: int = 4
     test_share: float = 0.7  # of the clips of `min_words`
@@ -49,117 +45,105 @@ class Plan:
 
 
 def choose(clips: Sequence[Utterance], plan: Plan) -> list[Utterance]:
-    """Test clips of many words, and exactly `n_train` others that share no text with them, all drawn by a hash."""
-    of_many_words = [clip for clip in clips if _n_words(clip) >= plan.min_words]
+    """Test clips of many words, and at most `n_train` others that share no text with them, all drawn by a hash."""
+    spoken = [replace(clip, split=None) for clip in clips if clip.language in plan.languages]
+    of_many_words = [clip for clip in spoken if _n_words(clip) >= plan.min_words]
     shares = params.Split(validation=0, test=plan.test_share)
     test = [clip for clip in cut(of_many_words, shares, seed=1) if clip.split == "test"]
     tested = {(clip.language, normalised(clip.text)) for clip in test}
     rest = [
-        clip
-        for clip in clips
+        replace(clip, split="train")
+        for clip in spoken
         if _n_words(clip) >= plan.min_train_words
         and (clip.duration_s or 0) <= MAX_TRAIN_S
         and (clip.language, normalised(clip.text)) not in tested
     ]
     rest.sort(key=lambda clip: hashlib.sha256(clip.id.encode()).digest())
-    return test + [_as_train(clip) for clip in rest[: plan.n_train]]
-
-
-def _as_train(clip: Utterance) -> Utterance:
-    return replace(clip, split="train")
+    return test + rest[: plan.n_train]
 
 
 def _n_words(clip: Utterance) -> int:
     return len(clip.text.split())
 
 
-def measure(folder: Path, plan: Plan) -> dict[str, Any]:
-    """All rows: what each training cost, and what each checkpoint heard."""
-    folder = folder.resolve()
-    job = _prepared(folder, plan)
+def measure(folder: Path, clips: Sequence[Utterance], plan: Plan) -> dict[str, Any]:
+    """Trains and decodes in `folder`, where a killed run goes on; the costs, and the word error rates of all seeds."""
+    job = prepared(folder / "job", choose(clips, plan), plan.checkpoint)
     rows = Rows(folder, asdict(plan))
     for seed in plan.seeds:
-        rows.get(f"{NOTEBOOK} {seed}", lambda seed=seed: _train_notebook(folder, job, plan, seed))
-        rows.get(
-            f"{NOTEBOOK} {seed} at 30 s", lambda seed=seed: _decode(folder, f"{NOTEBOOK}-{seed}/model", job, 30, plan)
+        notebook, ours = folder / f"notebook-{seed}", folder / f"ours-{seed}"
+        training = Training(
+            plan.max_steps,
+            plan.batch_size,
+            seed,
+            plan.precision,
+            plan.window_s,
+            learning_rate=plan.learning_rate,
+            warmup_steps=plan.warmup_steps,
         )
-        rows.get(f"{OURS} {seed}", lambda seed=seed: _train_ours(folder, job, plan, seed))
-        rows.get(
-            f"{OURS} {seed} at {plan.window_s} s",
-            lambda seed=seed: _decode(folder, f"{OURS}-{seed}/model", job, plan.window_s, plan),
-        )
-    for window_s in (plan.window_s, 30):
-        rows.get(f"base at {window_s} s", lambda window_s=window_s: _decode(folder, "job/base", job, window_s, plan))
+        rows.get(f"notebook {seed}", _train, train_as_notebook, job, notebook, training)
+        _hear(rows, f"notebook {seed}", job, notebook / "model", MAX_WINDOW_S, plan)
+        rows.get(f"ours {seed}", _train, train_as_ours, job, ours, training)
+        _hear(rows, f"ours {seed}", job, ours / "model", plan.window_s, plan)
+    _hear(rows, "base", job, job / "base", MAX_WINDOW_S, plan)
     for seed in plan.seeds:
-        rows.get(f"{OURS} {seed} at 30 s", lambda seed=seed: _decode(folder, f"{OURS}-{seed}/model", job, 30, plan))
-    return rows.found
+        _hear(rows, f"ours {seed}", job, folder / f"ours-{seed}/model", MAX_WINDOW_S, plan)
+    return {"plan": asdict(plan), **_scores(job, rows, plan)}
 
 
-def _prepared(folder: Path, plan: Plan) -> Path:
-    """A folder with manifest, base and features of the clips."""
-    job = folder / "job"
-    if not (job / "features/index.json").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        fetch(params.Model(checkpoint=plan.checkpoint), folder / "base")
-        job_folder(job, choose(tuxpaint_clips(folder / "clips", plan.languages), plan), folder / "base")
-        measured([sys.executable, *PREPROCESS], job)
-    ids = set(read_columns(job / "features", "train", ["id"])["id"].to_pylist())
-    assert len(ids) == plan.n_train, f"{len(ids)} of {plan.n_train} train clips are in the features"
-    manifest.write([row for row in manifest.read(job / "manifest") if row.id in ids], folder / "trained")
-    return job
+def _train(way: Way, job: Path, out: Path, training: Training) -> dict[str, Any]:
+    return asdict(way(job, out, training))
 
 
-def _train_notebook(folder: Path, job: Path, plan: Plan, seed: int) -> dict[str, Any]:
-    out = _empty(folder / f"{NOTEBOOK}-{seed}")
-    settings = {
-        "max_steps": plan.max_steps,
-        "batch_size": plan.batch_size,
-        "learning_rate": plan.learning_rate,
-        "warmup_steps": plan.warmup_steps,
-        "seed": seed,
-        "precision": plan.precision,
-        "gradient_checkpointing": False,  # the same gradients, sooner
+def _hear(rows: Rows, name: str, job: Path, model: Path, window_s: int, plan: Plan) -> None:
+    rows.get(_heard(name, window_s), _decode, job, model, window_s, plan.precision)
+
+
+def _decode(job: Path, model: Path, window_s: int, precision: str) -> dict[str, Any]:
+    usage, hypotheses = decoded(job, model, window_s, precision, job.parent / "heard.json")
+    return {**asdict(usage), "hypotheses": hypotheses}
+
+
+def _heard(name: str, window_s: int) -> str:
+    return f"{name} at {window_s} s"
+
+
+def _scores(job: Path, rows: Rows, plan: Plan) -> dict[str, Any]:
+    """`pooled` over the seeds, and of each; in each `baseline` is the notebook's way. `base` is before any training."""
+    test = read_columns(job / "features", "test", ["id", "language", "text"]).to_pylist()
+
+    def heard(name: str, window_s: int) -> Heard:
+        return rows.found[_heard(name, window_s)]["hypotheses"]
+
+    of_seeds = {
+        seed: predictions(
+            test,
+            heard(f"ours {seed}", plan.window_s),
+            heard(f"ours {seed}", MAX_WINDOW_S),
+            heard(f"notebook {seed}", MAX_WINDOW_S),
+        )
+        for seed in plan.seeds
     }
-    (out / "settings.json").write_text(json.dumps(settings))
-    _say(out.name)
-    usage = measured([sys.executable, WAYS / "notebook_training.py", folder / "trained", job / "base", "settings.json", "."], out)
-    shutil.rmtree(out / "cache")
-    log = json.loads((out / "steps.json").read_text())["log"]
-    return {**asdict(usage), "loss": [entry["loss"] for entry in log if "loss" in entry]}
-
-
-def _train_ours(folder: Path, job: Path, plan: Plan, seed: int) -> dict[str, Any]:
-    out = _empty(folder / f"{OURS}-{seed}")
-    train = {
-        "max_steps": plan.max_steps,
-        "batch_size": plan.batch_size,
-        "gradient_accumulation_steps": 1,
-        "learning_rate": plan.learning_rate,
-        "warmup_steps": plan.warmup_steps,
-        "precision": plan.precision,
-        "seed": seed,
+    pooled = [row for of_seed in of_seeds.values() for row in of_seed]
+    before = heard("base", MAX_WINDOW_S)
+    return {
+        "n_clips": len(test),
+        "n_words": sum(len(row["text"].split()) for row in test),
+        "base": _score(predictions(test, before, before, before)),
+        "seeds": {str(seed): _score(of_seed) for seed, of_seed in of_seeds.items()},
+        "pooled": _score(pooled),
+        "at_30s": _score([replace(row, hypothesis=row.hypothesis_30s) for row in pooled]),
     }
-    (out / "params.yaml").write_text(json.dumps({"model": {"window_s": plan.window_s}, "train": train}))
-    _say(out.name)
-    usage = measured([sys.executable, "-m", "stages.train", job / "base", job / "features", "model", "run.json"], out)
-    run = json.loads((out / "run.json").read_text())
-    return {**asdict(usage), "loss": [point["train_loss"] for point in run["curve"] if "train_loss" in point]}
 
 
-def _decode(folder: Path, model: str, job: Path, window_s: int, plan: Plan) -> dict[str, Any]:
-    _say(f"{model} at {window_s} s")
-    out = folder / "heard.json"
-    command = [sys.executable, WAYS / "decode.py", folder / model, job / "features", str(window_s), plan.precision, out]
-    usage = measured(command, folder)
-    return {**asdict(usage), "hypotheses": json.loads(out.read_text(encoding="utf-8"))}
+def predictions(test: Sequence[Mapping[str, str]], ours: Heard, ours_30s: Heard, notebook: Heard) -> list[Prediction]:
+    """The clip stands in the speaker's place, so that the bootstrap draws it with what all seeds heard in it."""
+    return [
+        Prediction(name, row["language"], name, row["text"], ours[name], ours_30s[name], notebook[name])
+        for row in test
+        for name in (row["id"],)
+    ]
 
 
-def _empty(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    return folder
-
-
-def _say(what: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')}  {what}", file=sys.stderr, flush=True)
+def _score(rows: Sequence[Prediction]) -> Scores:
+    return metrics(rows, BOOTSTRAP_SAMPLES, seed=1)

@@ -66,7 +66,8 @@ def main(manifest_folder: Path, base: Path, settings_file: Path, out: Path) -> N
     set_seed(settings["seed"])
     processor = WhisperProcessor.from_pretrained(base)
     network = WhisperForConditionalGeneration.from_pretrained(base, dtype=torch.float32)
-    rows = _dataset(manifest_folder, processor, network.generation_config.is_multilingual, out / "cache")
+    multilingual = getattr(network.generation_config, "is_multilingual", False)
+    rows = _dataset(manifest_folder, processor, multilingual, out / "cache")
     times = StepTimes()
     trainer = Seq2SeqTrainer(
         args=_arguments(settings, out),

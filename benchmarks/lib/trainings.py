@@ -1,0 +1,127 @@
+"""A folder of clips and settings -> the same training the notebook's way or ours, each a process: its costs, a model.
+
+Both take the folder that `prepared` makes, and leave `model` in the folder of their own.
+"""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeAlias
+
+from asr import manifest, params
+from asr.base import fetch
+from asr.shards import read_columns
+from asr.utterances import Utterance
+from lib.corpora import PREPROCESS, job_folder
+from lib.processes import Usage, measured
+
+WAYS = Path(__file__).parent.parent.resolve() / "ways"
+NOTEBOOK_RATE, NOTEBOOK_WARMUP = 1e-5, 1 / 8  # its learning rate, and the share of its 4,000 steps that warm up
+MS = 1e-3
+OUTPUTS = ("model", "run.json", "training")  # of the train stage, as in dvc.yaml
+
+
+@dataclass(frozen=True)
+class Training:
+    """What both ways are told. `window_s` is ours alone, `gradient_checkpointing` the notebook's."""
+
+    max_steps: int
+    batch_size: int
+    seed: int
+    precision: str
+    window_s: int = 30
+    gradient_checkpointing: bool = False
+    accumulation: int = 1
+    learning_rate: float = NOTEBOOK_RATE
+    warmup_steps: int = 0
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training took: a process' costs, the seconds between the ends of its steps, and their losses."""
+
+    usage: Usage
+    steps_s: list[float]
+    losses: list[float]
+    n_epochs: float
+
+
+Way: TypeAlias = Callable[[Path, Path, Training], Trained]  # of (what `prepared` made, a new folder, settings)
+
+
+def prepared(folder: Path, clips: Sequence[Utterance], checkpoint: str) -> Path:
+    """`folder` with `base`, `features`, and `trained`: the manifest of exactly the train rows that are in the features.
+
+    Made once; a folder that is there is taken as it is.
+    """
+    if not (folder / "features/index.json").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        base = folder.with_name(f"{folder.name}-base")
+        fetch(params.Model(checkpoint=checkpoint), base)
+        job_folder(folder, clips, base)
+        measured([sys.executable, *PREPROCESS], folder)
+    ids = {name.as_py() for name in read_columns(folder / "features", "train", ["id"])["id"]}
+    manifest.write([row for row in manifest.read(folder / "manifest") if row.id in ids], folder / "trained")
+    return folder
+
+
+def train_as_notebook(job: Path, out: Path, training: Training) -> Trained:
+    _empty(out)
+    (out / "settings.json").write_text(json.dumps(asdict(training)))
+    usage = _run(WAYS / "notebook_training.py", job / "trained", job / "base", "settings.json", ".", folder=out)
+    shutil.rmtree(out / "cache")
+    steps = json.loads((out / "steps.json").read_text())
+    losses = [entry["loss"] for entry in steps["log"] if "loss" in entry]
+    return Trained(usage, _differences(steps["ended_s"]), losses, steps["log"][-1]["epoch"])
+
+
+def train_as_ours(job: Path, out: Path, training: Training) -> Trained:
+    """By the stage that `dvc repro` runs; the journal of its run says when each step ended."""
+    _empty(out)
+    train = {
+        "max_steps": training.max_steps,
+        "batch_size": training.batch_size,
+        "gradient_accumulation_steps": training.accumulation,
+        "learning_rate": training.learning_rate,
+        "warmup_steps": training.warmup_steps,
+        "precision": training.precision,
+        "seed": training.seed,
+    }
+    (out / "params.yaml").write_text(json.dumps({"model": {"window_s": training.window_s}, "train": train}))
+    usage = _run("-m", "stages.train", job / "base", job / "features", *OUTPUTS, folder=out)
+    run = json.loads((out / "run.json").read_text())
+    (journal,) = (out / "data/journal").glob("*.jsonl")
+    records = [json.loads(line) for line in journal.read_text().splitlines()]
+    points = [record for record in records if "train_loss" in record.get("metrics", {})]
+    return Trained(
+        usage,
+        _differences([MS * point["time_ms"] for point in points]),
+        [point["metrics"]["train_loss"] for point in points],
+        run["training"]["epochs"],
+    )
+
+
+def decoded(job: Path, model: Path, window_s: int, precision: str, out: Path) -> tuple[Usage, dict[str, str]]:
+    """What a model hears in the test clips, by their ids."""
+    usage = _run(WAYS / "decode.py", model, job / "features", str(window_s), precision, out, folder=out.parent)
+    return usage, json.loads(out.read_text(encoding="utf-8"))
+
+
+def _run(*command: str | Path, folder: Path) -> Usage:
+    """Python with this command, on as many threads as this process may use cores; MLflow's database is in `folder`."""
+    environment = {"OMP_NUM_THREADS": str(len(os.sched_getaffinity(0))), "MLFLOW_TRACKING_URI": ""}
+    return measured([sys.executable, *command], folder, environment=environment)
+
+
+def _empty(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+def _differences(ended_s: Sequence[float]) -> list[float]:
+    return [after - before for before, after in pairwise(ended_s)]
