@@ -1,10 +1,5 @@
 """Training: one loss whatever the layout, a checkpoint that others can load, and errors before the first step."""
 
-import json
-import os
-import socket
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,15 +19,6 @@ from tests.builders import example, write_features
 
 PREFIX = [50258, 50259, 50359, 50363]
 END = 50257
-# A process of a training: argv are base, features, folder of the model, accumulation. The first one prints its curves.
-PROCESS = """
-import json, sys
-from pathlib import Path
-from tests.test_trainer import curves_of
-base, features, folder = map(Path, sys.argv[1:4])
-_, curves = curves_of(base, features, folder, gradient_accumulation_steps=int(sys.argv[4]))
-print(json.dumps(curves))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -78,28 +64,6 @@ def assert_same(curves, expected):
 def test_accumulation_changes_neither_loss_nor_gradient(scratch, features, whole, tmp_path, accumulation):
     _, curves = curves_of(scratch, features, tmp_path, gradient_accumulation_steps=accumulation)
     assert_same(curves, whole[2])
-
-
-def test_two_processes_train_as_one_does(scratch, features, whole, tmp_path):
-    """Eight slots for each batch; the smallest has five clips, so that there are fillers too."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    group = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", PROCESS, scratch, features, tmp_path / "model", "4"],
-            env={**os.environ, **group, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for rank in (0, 1)
-    ]
-    printed = [process.communicate(timeout=120)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
-    assert_same(json.loads(printed[0].splitlines()[-1]), whole[2])
-    assert json.loads(printed[1].splitlines()[-1]) == {}
-    assert (tmp_path / "model" / "model.safetensors").exists()
 
 
 def test_the_validation_loss_is_the_mean_over_all_its_tokens(features, whole):
@@ -178,7 +142,7 @@ def test_a_loss_that_is_no_number_stops_with_the_learning_rate(scratch, features
 
 
 def test_a_corpus_without_validation_rows_trains_all_the_same(scratch, tmp_path):
-    write_features(tmp_path, {"train": [example("a"), example("b")]})
+    write_features(tmp_path, {"train": [example(f"clip-{n}") for n in range(8)]})
     summary, curves = curves_of(scratch, tmp_path, tmp_path / "model", max_steps=1)
     assert summary.validation_loss is None
     assert "validation_loss" not in curves
