@@ -30,6 +30,7 @@ def prepare(network: WindowedWhisper, train: Train) -> None:
         network.model.encoder.requires_grad_(False)
         network.model.encoder.register_forward_pre_hook(_stay_in_eval_mode)
     if train.activation_checkpointing:
+        network.model.encoder.register_forward_pre_hook(_without_cache, with_kwargs=True)
         # What is computed again is a layer, inside of which nothing asks for the window.
         network.activation_checkpointing_enable({"use_reentrant": False})
 
@@ -49,6 +50,11 @@ def _stay_in_eval_mode(encoder: nn.Module, _: Any) -> None:
     """The `train()` of the whole network wakes the dropout of its parts."""
     if encoder.training:
         encoder.eval()
+
+
+def _without_cache(encoder: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """It has none, but takes the config's `use_cache` for its own, and then warns that it can't be."""
+    return args, {**kwargs, "use_cache": False}
 
 
 @torch.no_grad()

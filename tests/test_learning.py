@@ -1,6 +1,7 @@
 """What learns: LoRA that ends as a plain checkpoint, a frozen encoder, activations that are computed again."""
 
 import copy
+import logging
 
 import pytest
 import torch
@@ -186,13 +187,18 @@ def test_checkpointed_activations_give_the_same_loss_and_gradients_in_short_wind
     assert not moved(gradients, gradients_again)
 
 
-def test_activations_are_computed_again_only_if_asked_for(base):
+def test_activations_are_computed_again_only_if_asked_for_and_without_a_warning(base, caplog):
+    logging.getLogger("transformers").addHandler(caplog.handler)
+    logger = logging.getLogger("transformers.utils.generic")
+    type(logger).warning_once.cache_clear()
     for checkpointing in (False, True):
         network = prepared(base, activation_checkpointing=checkpointing)
         calls = []
         network.model.decoder.layers[0].fc1.register_forward_hook(lambda *_, calls=calls: calls.append(1))
         loss_of(network).backward()
         assert len(calls) == 1 + checkpointing
+    logging.getLogger("transformers").removeHandler(caplog.handler)
+    assert not caplog.messages
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
