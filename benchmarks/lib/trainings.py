@@ -21,7 +21,6 @@ from lib.corpora import PREPROCESS, job_folder
 from lib.processes import Usage, measured
 
 WAYS = Path(__file__).parent.parent.resolve() / "ways"
-NOTEBOOK_RATE, NOTEBOOK_WARMUP = 1e-5, 1 / 8  # its learning rate, and the share of its 4,000 steps that warm up
 MS = 1e-3
 OUTPUTS = ("model", "run.json", "training")  # of the train stage, as in dvc.yaml
 
@@ -37,7 +36,7 @@ class Training:
     window_s: int = 30
     gradient_checkpointing: bool = False
     accumulation: int = 1
-    learning_rate: float = NOTEBOOK_RATE
+    learning_rate: float = 1e-5  # the notebook's
     warmup_steps: int = 0
 
 
