@@ -134,7 +134,7 @@ def end_in_second_epoch(project: Project, running: Running, number: signal.Signa
     while project.step() < STEPS_OF_EPOCH + 2:
         assert running.process.poll() is None, running.process.communicate()
         assert time.monotonic() < until, "no checkpoint in time"
-        time.sleep(0.002)
+        time.sleep(0.01)
     running.process.send_signal(number)
     ended = running.end()
     assert STEPS_OF_EPOCH + 2 <= project.step() < 2 * STEPS_OF_EPOCH
