@@ -4,7 +4,7 @@ python benchmarks/train.py [--part wer] [--part speed]
 
 wer: base on Tux Paint's clips in seven languages, three seeds; an hour and a half on two cores. speed: base, and
 tiny.en on Asterisk's English prompts (where apt has them) with its word error rate, each row a process over the same
-clips with all cores that this one may use; a quarter of an hour on two cores. Rows that a killed run of the same
+clips with all cores that this one may use; about twenty minutes on two cores. Rows that a killed run of the same
 settings has left in the folder of --work are not measured again.
 """
 
