@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -48,30 +48,6 @@ def bars(pairs: Sequence[Pair]) -> Figure:
     axes.margins(x=0.1)
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles[:2], labels[:2], loc="outside upper right", ncols=2, frameon=False)
-    quiet(axes)
-    return figure
-
-
-def curve(points: Sequence[Mapping[str, float]]) -> Figure | None:
-    """Both losses over the steps, of points with `step` and train_loss or validation_loss; None without any."""
-    series = {
-        label: [(point["step"], point[key]) for point in points if key in point]
-        for label, key in (("train", "train_loss"), ("validation", "validation_loss"))
-    }
-    if not any(series.values()):
-        return None
-    figure = Figure(figsize=(5, 2.5), layout="constrained")
-    axes = figure.add_subplot()
-    for (label, line), colour in zip(series.items(), (BEFORE, AFTER), strict=True):
-        if line:
-            steps, losses = zip(*line, strict=True)
-            marker = "o" if len(line) < MAX_MARKED else ""
-            axes.plot(steps, losses, color=colour, linewidth=1.6, label=label, marker=marker, markersize=3)
-    axes.set_xlabel("step")
-    axes.set_ylabel("loss a token")
-    axes.set_ylim(bottom=0)
-    axes.legend(frameon=False, labelcolor=INK)
-    axes.grid(axis="y", color=FAINT, linewidth=0.5)
     quiet(axes)
     return figure
 

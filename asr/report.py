@@ -10,12 +10,13 @@ import jiwer
 import yaml
 from markupsafe import Markup
 
-from asr import pictures
+from asr import pictures, training_curve
 from asr.edits import edits
 from asr.languages import NAMES
 from asr.normalize import normalize, written_without_spaces
 from asr.predictions import Prediction
 
+DPI = 160  # of the pictures: 1,200 pixels for 7.5 inches
 PAGE, BARS, CURVE = "report.html", "wer_by_language.png", "training_curve.png"
 N_WORST = 20
 MIN_UTTERANCES = 30  # under this, the interval of a bootstrap is too narrow to found a verdict on
@@ -31,7 +32,8 @@ class Context:
     """What the numbers came from; what is left empty is left out of the page.
 
     `corpus` has n_utterances and hours of each split, `rejects` the count of each reason, `curve` points with `step`
-    and train_loss or validation_loss, `durations_s` the seconds of each stage.
+    and values of the training's curves, `chosen_step` the one whose weights were kept, `durations_s` the seconds of
+    each stage.
     """
 
     params: Mapping[str, Any]
@@ -40,6 +42,7 @@ class Context:
     rejects: Mapping[str, int] = field(default_factory=dict)
     corpus: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     curve: Sequence[Mapping[str, float]] = ()
+    chosen_step: int | None = None
     durations_s: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -77,10 +80,10 @@ def write(folder: Path, metrics: Metrics, predictions: Sequence[Prediction], con
     folder.mkdir(parents=True, exist_ok=True)
     drawn = ""
     with pictures.style():
-        pictures.bars(list(_pairs(metrics))).savefig(folder / BARS, dpi=160)
-        if curve := pictures.curve(context.curve):
-            curve.savefig(folder / CURVE, dpi=160)
-            drawn = pictures.svg(curve, "The losses of the training")
+        pictures.bars(list(_pairs(metrics))).savefig(folder / BARS, dpi=DPI)
+        if curve := training_curve.picture(context.curve, context.chosen_step):
+            curve.savefig(folder / CURVE, dpi=DPI)
+            drawn = pictures.svg(curve, "Losses, word error rate and learning rate of the training")
     name = headline(metrics)
     page = _template().render(
         metrics=metrics,

@@ -1,7 +1,6 @@
 """The points of a training's curves -> one picture: losses, word error rate and learning rate over the steps."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,43 +8,46 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy.ndimage import gaussian_filter1d
 
-from asr.pictures import AFTER, BEFORE, FAINT, INK, MAX_MARKED, quiet, style
+from asr.pictures import AFTER, BEFORE, FAINT, INK, MAX_MARKED, quiet
 
-Point = dict[str, float]  # `step`, and values of some of the curves at it
+Point = Mapping[str, float]  # `step`, and values of some of the curves at it
 
-SIZE_INCHES, DPI = (7.5, 4.375), 160  # 1,200 x 700 pixels
+SIZE_INCHES = 7.5, 4.375
 SMOOTHED_SHARE = 0.02  # of the points, one standard deviation of the Gauss curve that smoothes them
 MIN_SMOOTHED = 10  # points; fewer are shown as they are
 
 
-def draw(points: Sequence[Point], path: Path, chosen_step: int | None = None) -> None:
-    """Writes a PNG of the curves that there are in `points`; `chosen_step` is the one whose weights were kept."""
+def picture(points: Sequence[Point], chosen_step: int | None = None) -> Figure | None:
+    """The curves that there are in `points`, None without any; `chosen_step` is the one whose weights were kept.
+
+    To be drawn and saved within `asr.pictures.style`.
+    """
+    if not points:
+        return None
     has_wer = any("validation_wer" in point for point in points)
     heights = [3.0, 1.6, 0.7] if has_wer else [3.0, 0.7]
-    with style():
-        figure = Figure(figsize=SIZE_INCHES, layout="constrained")
-        panels = figure.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
-        _losses(panels[0], points)
-        if has_wer:
-            _wer(panels[1], points)
-        _learning_rate(panels[-1], points)
-        for axes in panels:
-            quiet(axes)
-            axes.grid(axis="y", color=FAINT, linewidth=0.5)
-            axes.yaxis.label.set_rotation(0)
-            axes.yaxis.label.set_horizontalalignment("right")
-            if chosen_step is not None:
-                axes.axvline(chosen_step, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
-        panels[-1].set_xlabel("step")
-        panels[-1].set_xlim(0, 1.02 * max((point["step"] for point in points), default=1))
+    figure = Figure(figsize=SIZE_INCHES, layout="constrained")
+    panels = figure.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    _losses(panels[0], points)
+    if has_wer:
+        _wer(panels[1], points)
+    _learning_rate(panels[-1], points)
+    for axes in panels:
+        quiet(axes)
+        axes.grid(axis="y", color=FAINT, linewidth=0.5)
+        axes.yaxis.label.set_rotation(0)
+        axes.yaxis.label.set_horizontalalignment("right")
         if chosen_step is not None:
-            _name(panels[0], chosen_step)
-        panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-        if panels[0].lines:
-            figure.legend(labelcolor=INK, loc="outside upper right", ncols=2, frameon=False)
-        figure.align_ylabels(panels)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=DPI)
+            axes.axvline(chosen_step, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+    panels[-1].set_xlabel("step")
+    panels[-1].set_xlim(0, 1.02 * max((point["step"] for point in points), default=1))
+    if chosen_step is not None:
+        _name(panels[0], chosen_step)
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    if panels[0].lines:
+        figure.legend(labelcolor=INK, loc="outside upper right", ncols=2, frameon=False)
+    figure.align_ylabels(panels)
+    return figure
 
 
 def _series(points: Sequence[Point], name: str) -> tuple[list[float], list[float]]:
