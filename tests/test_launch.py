@@ -15,6 +15,8 @@ from asr import launch
 from asr.errors import UserError
 from tests.running import Running
 
+# Without compiled modules, each process compiles torch anew.
+NOT_INHERITED = ("RANK", "WORLD_SIZE", "OMP_NUM_THREADS", "PYTHONDONTWRITEBYTECODE")
 # A stage that says what it is, breaks as it is told, and leaves a file when it is ended by SIGTERM.
 STAGE = """
 import os, signal, sys, time
@@ -118,9 +120,8 @@ def started(tmp_path):
 
     def start(how: str, wait: bool = True) -> Running:
         mark = f"RUN={tmp_path}"
-        environment = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE")}
+        environment = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
         environment |= {"TRAIN_PROCESSES": "2", "RUN": str(tmp_path)}
-        environment.pop("OMP_NUM_THREADS", None)
         process = subprocess.Popen(
             [sys.executable, "-m", "toy", how],
             cwd=tmp_path,
