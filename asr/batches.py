@@ -3,8 +3,7 @@
 Axis names: B batch, T frames, M mel bins, L labels.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,21 +14,17 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from asr.blocks import Block, Shards, read_ahead
+from asr.collation import MASKED, Batch, Labels, collate_labels, fill, pieces
 from asr.epochs import Layout, MicroBatch, divide, plan_epoch
 from asr.errors import UserError
-from asr.features import DYNAMIC_RANGE, SILENCE
 from asr.rows import AS_THEY_ARE, Drawn, Sampling, draw, draw_times, read_lengths, windows_of
-from asr.shards import decode_log_mel, read_index
+from asr.shards import read_index
 from asr.spec_augment import mask
 from asr.timestamps import with_timestamps
 
 POOL_SIZE = 1_000  # clips, held as the shards' codec has them: float16 80 MB for clips of 5 s, 480 MB for those of 30 s
 COLUMNS = ["id", "log_mel", "labels", "duration_s"]
-MASKED = -100  # the target that torch's cross-entropy leaves out
 ALONE = Layout()
-
-Batch = dict[str, Any]
-Labels = NDArray[np.int32]
 
 
 class Row(NamedTuple):
@@ -105,7 +100,8 @@ class EpochBatches(IterableDataset[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:
         try:
-            yield from self._batches()
+            for batch in self._batches():
+                yield _as_message(batch) if get_worker_info() else batch
         except UserError as error:
             if not get_worker_info():
                 raise
@@ -142,7 +138,7 @@ class EpochBatches(IterableDataset[Batch]):
     def _rows_due(self, block: Block, table: pa.Table, rows_due: NDArray[np.int32]) -> dict[int, Row]:
         """The rows of a block, by number, without those that are not due."""
         names, durations_s = table["id"].to_pylist(), table["duration_s"].to_numpy()
-        mels, labels = _pieces(table["log_mel"], np.dtype(np.uint8)), _pieces(table["labels"], np.dtype(np.int32))
+        mels, labels = pieces(table["log_mel"], np.dtype(np.uint8)), pieces(table["labels"], np.dtype(np.int32))
         rows = {}
         for row in np.flatnonzero(rows_due[block.first_row : block.first_row + block.n_rows]).tolist():
             number = block.first_row + row
@@ -176,62 +172,36 @@ class EpochBatches(IterableDataset[Batch]):
         }
 
 
-def _pieces(column: pa.ChunkedArray, dtype: np.dtype[Any]) -> list[NDArray[Any]]:
-    """The values of each row of a column of binaries or lists without nulls, as views of Arrow's own memory."""
-    pieces = []
-    for chunk in column.chunks:
-        # [validity, offsets, values] of a binary; a list has another validity before its values.
-        buffers = chunk.buffers()
-        offsets = np.frombuffer(buffers[1], np.int32)[chunk.offset : chunk.offset + len(chunk) + 1].tolist()
-        values = np.frombuffer(buffers[-1], dtype) if buffers[-1] else np.empty(0, dtype)
-        pieces += [values[first:last] for first, last in pairwise(offsets)]
-    return pieces
+def _as_message(batch: Batch) -> Batch:
+    """As a worker sends it: two processes take longer to agree on a tensor's shared memory than to copy a small one."""
+    return {name: it.numpy() if torch.is_tensor(it) and name != "input_features" else it for name, it in batch.items()}
 
 
-def fill(padded: torch.Tensor, log_mel: NDArray[np.uint8], codec: str) -> None:
-    """Writes what the codec wrote of a clip into `padded` (M, T), as `asr.features.pad_log_mel` would pad it."""
-    n_mels, n_t = padded.shape
-    if codec == "float16":
-        # torch casts float16 seven times as fast as numpy does.
-        mel = torch.from_numpy(log_mel.view("<f2").reshape(n_mels, -1))
-    else:
-        mel = torch.from_numpy(decode_log_mel(log_mel.tobytes(), n_mels, codec))
-    kept = min(mel.shape[1], n_t)
-    padded[:, :kept] = mel[:, :kept]
-    if kept < n_t:
-        padded[:, kept:] = max(float(mel.max()) - DYNAMIC_RANGE, SILENCE)
-
-
-def collate_labels(labels: Sequence[Labels], pad_id: int) -> Batch:
-    """Label sequences (L,) as what Whisper's decoder takes: two tensors (B, L - 1).
-
-    `decoder_input_ids`: each sequence without its last label, then `pad_id`. `labels`: without its first, then -100.
-    The mask is made from the lengths: the padding token is also the token that ends every sequence, which has to be
-    learnt.
-    """
-    shape = len(labels), max(map(len, labels)) - 1
-    inputs, targets = np.full(shape, pad_id), np.full(shape, MASKED)
-    for row, sequence in enumerate(labels):
-        inputs[row, : len(sequence) - 1] = sequence[:-1]
-        targets[row, : len(sequence) - 1] = sequence[1:]
-    return {"decoder_input_ids": torch.from_numpy(inputs), "labels": torch.from_numpy(targets)}
+def _unchanged(batch: Any) -> Any:
+    return batch
 
 
 class EpochLoader(DataLoader[Batch]):
     """A DataLoader over `EpochBatches` that hands Trainer's epoch on to it."""
 
     def __init__(self, dataset: EpochBatches, n_workers: int = 0, pin_memory: bool = False) -> None:
-        # A generator of its own: an iteration that starts must not move torch's, which dropout draws from, or a training
-        # that is resumed in the middle of an epoch would draw otherwise than one that is not.
-        own = torch.Generator()
-        super().__init__(dataset, batch_size=None, num_workers=n_workers, pin_memory=pin_memory, generator=own)
+        super().__init__(
+            dataset,
+            batch_size=None,
+            collate_fn=_unchanged,
+            num_workers=n_workers,
+            pin_memory=pin_memory,
+            # Its own: an iteration that starts must not move torch's, which dropout draws from, or a training that is
+            # resumed in the middle of an epoch would draw otherwise than one that is not.
+            generator=torch.Generator(),
+        )
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         """Raises `UserError` for a shard that can't be read, whichever process found it."""
         for batch in super().__iter__():
             if "error" in batch:
                 raise batch["error"]
-            yield batch
+            yield {name: torch.from_numpy(it) if isinstance(it, np.ndarray) else it for name, it in batch.items()}
 
     def set_epoch(self, epoch: int) -> None:
         assert isinstance(self.dataset, EpochBatches)

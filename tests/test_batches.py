@@ -7,12 +7,10 @@ import pytest
 import torch
 from transformers import WhisperFeatureExtractor
 
-from asr.batches import EpochBatches, EpochLoader, collate_labels, fill
+from asr.batches import EpochBatches, EpochLoader
 from asr.epochs import Layout
-from asr.features import log_mel, pad_log_mel
 from asr.params import SpecAugment
 from asr.rows import Sampling
-from asr.shards import decode_log_mel, encode_log_mel
 from tests.builders import example, speech_like, write_features
 
 PAD = 50257
@@ -123,23 +121,6 @@ def test_what_is_held_is_bounded_by_the_pool(tmp_path, monkeypatch):
         n_yielded += len(batch["ids"])
     assert n_yielded == 640
     assert most_held <= 64 + 36 + 8  # a pool (row groups of 64 and 36 rows alternate), and what is carried into it
-
-
-def test_the_decoder_sees_all_but_the_last_label_and_predicts_all_but_the_first():
-    batch = collate_labels([np.array([1, 2, 3, PAD, PAD]), np.array([1, 4, PAD])], PAD)
-    assert batch["decoder_input_ids"].tolist() == [[1, 2, 3, PAD], [1, 4, PAD, PAD]]
-    assert batch["labels"].tolist() == [[2, 3, PAD, PAD], [4, PAD, -100, -100]]
-    assert batch["labels"].dtype == batch["decoder_input_ids"].dtype == torch.int64
-
-
-@pytest.mark.parametrize("codec", ["float16", "uint8"])
-@pytest.mark.parametrize("window", [200, 102, 100])
-@pytest.mark.parametrize("loudness", [1, 1e-6])
-def test_a_clip_is_filled_in_as_it_is_padded_bit_for_bit(codec, window, loudness):
-    written = encode_log_mel(log_mel(np.float32(loudness) * speech_like(1.0)), codec)
-    padded = torch.full((80, window), torch.nan)
-    fill(padded, np.frombuffer(bytearray(written), np.uint8), codec)
-    assert np.array_equal(padded.numpy(), pad_log_mel(decode_log_mel(written, 80, codec), window))
 
 
 def test_a_split_without_rows_is_an_empty_epoch(features):
