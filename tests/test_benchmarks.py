@@ -16,6 +16,7 @@ from datasets import Dataset
 
 from asr import manifest
 from asr.features import MAX_FRAMES, RATE_HZ, log_mel, pad_log_mel
+from asr.shards import read_examples
 from asr.tokens import Labeller
 from asr.utterances import Utterance
 from tests.builders import decoded, example, speech_like, write_features
@@ -161,3 +162,34 @@ def test_the_codecs_are_compared_with_any_checkpoint(scratch, tmp_path):
     options = ["--model", scratch, "--features", tmp_path / "features", "--clips", 3, "--results", tmp_path]
     assert "of 6 hypotheses differ" in run(BENCHMARKS / "codec.py", *options)
     assert [*verdicts(tmp_path / "codec.json").values()] == ["NOT MEASURED"]  # of so few words nothing is claimed
+
+
+def test_operations_of_a_clip_are_six_a_weight_and_position_and_those_of_attention(lib):
+    gpus = importlib.import_module("lib.gpus")
+    size = gpus.Size(d_model=10, layers=2)
+    heard, written, attention = 14 * 100 * 2, 14 * 100 * 2 + 51_865 * 10, 4 * 50**2 * 10 * 2
+    assert gpus.operations_a_clip(size, 1, 3) == 6 * heard * 50 + 6 * written * 3 + 3 * attention
+    clips_per_s = 0.4 * 65e12 / gpus.operations_a_clip(size, 1, 3)  # 40 % of a T4's peak
+    assert gpus.gpus_fed(2 * clips_per_s, "T4", size, 1, 3) == pytest.approx(2)
+
+
+def test_joined_clips_have_one_length_and_the_texts_that_begin_in_them(lib, clips, scratch, tmp_path):
+    joined = importlib.import_module("lib.joined")
+    rows = list(joined.rows_of(clips[1], scratch, 2.0, 12))  # the 15.5 s of all clips fill seven
+    assert [row["log_mel"].shape for row in rows] == [(80, 202)] * 12
+    assert " ".join(row["text"] for row in rows[:7]).count("Some text.") == N_CLIPS
+    assert rows[7]["text"] == rows[0]["text"]
+    np.testing.assert_array_equal(rows[0]["log_mel"][:, :20], log_mel(decoded(clips[1][0].audio))[:, :20])
+    joined.write_shards(tmp_path / "few", rows, "float16")
+    joined.link_shards(tmp_path / "few", tmp_path / "many", 30)
+    assert len(list(read_examples(tmp_path / "many", "train"))) == 36
+
+
+@pytest.mark.slow
+def test_the_loaders_are_compared_on_any_manifest(clips, scratch, tmp_path):
+    options = ["--manifest", clips[0], "--base", scratch, "--repeats", 1, "--results", tmp_path]
+    sizes = ["--clips", 40, "--distinct", 20, "--padded", 10, "--sizes", 20, 40]
+    printed = run(BENCHMARKS / "loader.py", *options, *sizes)
+    assert "| datasets, streaming |" in printed and "| a bare scan of ours |" in printed and "| large |" in printed
+    found = verdicts(tmp_path / "loader.json")
+    assert len(found) == 4 and "NOT MEASURED" not in found.values()
