@@ -142,12 +142,3 @@ def interpolate(state: State, base_state: State, keep_base: float) -> State:
     Robust fine-tuning by WiSE-FT: Wortsman et al. 2022, arXiv 2109.01903. `base_state` may have further weights.
     """
     return {name: torch.lerp(weight, base_state[name].float(), keep_base) for name, weight in state.items()}
-
-
-def require_scores(train: Train, n_validation_rows: int) -> None:
-    """Raises `UserError` where `train.select` needs a validation split and there is none."""
-    if train.select != "last" and not n_validation_rows:
-        raise UserError(
-            f"train.select is {train.select}, but the corpus has no validation rows to measure it on; take last, or "
-            "raise data.split.validation"
-        )

@@ -44,17 +44,16 @@ def check(index: Index, base: Path, config: WhisperConfig, params: Params, n_pro
         )
     if train.batch_size > n_rows:
         raise UserError(f"train.batch_size {train.batch_size} is over the {n_rows} train rows of {features}; lower it")
-    _check_division(train, n_processes)
-
-
-def _check_division(train: Train, n_processes: int) -> None:
-    n_parts = n_processes * train.gradient_accumulation_steps
-    if train.batch_size % n_parts:
+    if n_processes > train.batch_size:
         raise UserError(
-            f"train.batch_size {train.batch_size} can't be divided evenly over {n_processes} processes x "
-            f"train.gradient_accumulation_steps {train.gradient_accumulation_steps}; take a multiple of {n_parts}"
-            + (", or fewer processes (TRAIN_PROCESSES)" if n_processes > 1 else "")
+            f"train.batch_size {train.batch_size} has no clip for each of {n_processes} processes; raise it, or lower "
+            "TRAIN_PROCESSES"
         )
+
+
+def accumulation(train: Train, n_processes: int) -> int:
+    """The parts of a step that each process computes: as many as `train` says, but none without a clip."""
+    return max(1, min(train.gradient_accumulation_steps, train.batch_size // n_processes))
 
 
 def check_rows(windows: NDArray[np.int32], n_labels: NDArray[np.int32], config: WhisperConfig) -> None:

@@ -138,7 +138,6 @@ def training_arguments(train: Train, folder: Path) -> Seq2SeqTrainingArguments:
     arguments = Seq2SeqTrainingArguments(
         output_dir=str(folder),
         max_steps=train.max_steps,
-        gradient_accumulation_steps=train.gradient_accumulation_steps,
         learning_rate=train.learning_rate,
         warmup_steps=train.warmup_steps,
         lr_scheduler_type=schedule,
@@ -158,7 +157,8 @@ def training_arguments(train: Train, folder: Path) -> Seq2SeqTrainingArguments:
         ddp_find_unused_parameters=False,
     )
     arguments._n_gpu = min(1, arguments.n_gpu)  # further GPUs are for further processes, never for DataParallel
-    n_parts = arguments.world_size * train.gradient_accumulation_steps
+    arguments.gradient_accumulation_steps = fitting.accumulation(train, arguments.world_size)
+    n_parts = arguments.world_size * arguments.gradient_accumulation_steps
     arguments.per_device_train_batch_size = max(1, train.batch_size // n_parts)
     return arguments
 
@@ -203,7 +203,7 @@ def _rows(
         window_s=params.model.window_s,
         pad_id=pad_id,
         seed=seed,
-        layout=Layout(arguments.process_index, arguments.world_size, params.train.gradient_accumulation_steps),
+        layout=Layout(arguments.process_index, arguments.world_size, arguments.gradient_accumulation_steps),
         sampling=sampling or Sampling(),
     )
 

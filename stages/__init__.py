@@ -3,6 +3,7 @@
 import ctypes
 import json
 import logging
+import os
 import resource
 import signal
 import sys
@@ -39,6 +40,8 @@ def stage(main: Callable[..., None]) -> None:
 
 
 def _note_costs(name: str, wall_s: float) -> None:
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # one of several processes: whoever started them notes what all took
+        return
     usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     costs = {
         "stage": name,

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import TrainerControl, TrainerState
 
-from asr.candidates import Candidates, interpolate, require_scores
+from asr.candidates import Candidates, interpolate
 from asr.errors import UserError
 from asr.params import Train
 
@@ -192,11 +192,3 @@ def test_weights_that_training_left_alone_are_not_touched_by_any_share():
 def test_a_base_in_half_precision_is_kept_in_float32():
     base = {"a": torch.tensor([0.5], dtype=torch.float16)}
     assert_same(interpolate({"a": torch.tensor([1.0])}, base, 1.0), {"a": torch.tensor([0.5])})
-
-
-@pytest.mark.parametrize("select", ["loss", "wer"])
-def test_a_score_without_a_validation_split_is_refused(select):
-    with pytest.raises(UserError, match=rf"train\.select is {select}, but the corpus has no validation rows"):
-        require_scores(Train(select=select), 0)
-    require_scores(Train(select=select), 1)
-    require_scores(Train(select="last"), 0)

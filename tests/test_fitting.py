@@ -14,7 +14,7 @@ from asr.batches import EpochBatches
 from asr.checkpoints import load_model
 from asr.epochs import MicroBatch
 from asr.errors import UserError
-from asr.fitting import Shape, check, check_rows, explained_memory, largest, try_largest
+from asr.fitting import Shape, accumulation, check, check_rows, explained_memory, largest, try_largest
 from asr.params import Params, Train
 from asr.shards import Index, ShardEntry, sha256_of
 from asr.whisper import WindowedWhisper
@@ -69,12 +69,15 @@ def test_a_batch_larger_than_the_split_is_refused(scratch):
     assert said == "train.batch_size 32 is over the 20 train rows of data/features; lower it"
 
 
-def test_a_batch_that_can_not_be_divided_is_refused(scratch):
-    said = refusal(index_of(), scratch, n_processes=3, batch_size=8, gradient_accumulation_steps=2)
-    assert said == (
-        "train.batch_size 8 can't be divided evenly over 3 processes x train.gradient_accumulation_steps 2; "
-        "take a multiple of 6, or fewer processes (TRAIN_PROCESSES)"
-    )
+def test_more_processes_than_clips_of_a_batch_are_refused(scratch):
+    said = refusal(index_of(), scratch, n_processes=9, batch_size=8)
+    assert said == "train.batch_size 8 has no clip for each of 9 processes; raise it, or lower TRAIN_PROCESSES"
+
+
+@pytest.mark.parametrize(("n_processes", "parts"), [(1, 4), (2, 4), (3, 2), (8, 1)])
+def test_many_devices_need_no_other_params(n_processes, parts):
+    train = Train(batch_size=8, gradient_accumulation_steps=4)
+    assert accumulation(train, n_processes) == parts
 
 
 def test_rows_that_the_model_has_no_positions_for_are_refused():
