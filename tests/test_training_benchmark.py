@@ -77,7 +77,7 @@ def test_a_clip_is_drawn_with_what_all_seeds_heard_in_it(module):
     test = [{"id": str(n), "language": "en", "text": "one two three"} for n in range(8)]
     ours = {str(n): "one two three" if n % 3 else "one two" for n in range(8)}
     notebook = {str(n): "one two three" if n % 2 else "one" for n in range(8)}
-    once = wer.predictions(test, ours, ours, notebook)
+    once = wer.predictions(test, ours, notebook)
     scores, thrice = (metrics(rows, 1000, seed=1) for rows in (once, once * 3))
     assert scores["wer"] == pytest.approx(3 / 24) and scores["baseline"]["wer"] == pytest.approx(8 / 24)
     assert thrice["difference_interval"] == pytest.approx(scores["difference_interval"])  # three copies tell no more
