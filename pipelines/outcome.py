@@ -96,6 +96,8 @@ def _link(source: Path, target: Path) -> None:
 
 def _samples(home: str, index: Index) -> list[dict[str, Any]]:
     """A few train rows, of different languages as far as the first rows have them."""
+    if not index.rows("train"):
+        return []
     rows = read_first(storage.join(home, index.splits["train"][0].name), index.n_mels, index.codec)
     firsts = {row["language"]: row for row in reversed(rows)}
     others = [row for row in rows if row is not firsts[row["language"]]]
