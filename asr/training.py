@@ -9,6 +9,7 @@ import torch
 from transformers import Seq2SeqTrainingArguments, WhisperProcessor, set_seed
 
 from asr import advice, checkpoints, fitting, learning
+from asr.attempt import Attempt
 from asr.batches import EpochBatches
 from asr.candidates import Candidates, interpolate
 from asr.curves import Curves, Log
@@ -16,7 +17,7 @@ from asr.device import attention_for, best_device, resolve_precision
 from asr.epochs import Layout
 from asr.params import Params, Train
 from asr.progress import say
-from asr.resume import Attempt, Saving
+from asr.resume import Saving
 from asr.rows import Sampling, windows_of
 from asr.schedules import scheduler
 from asr.shards import read_index

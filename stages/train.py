@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from asr import launch, params
+from asr.attempt import Attempt
 from asr.environment import count, seconds
 from asr.provenance import dvc_digest
-from asr.resume import Attempt
 from asr.run import Run
 from asr.shards import read_index
 from asr.training import SAVE_EVERY_S, train

@@ -8,10 +8,10 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from asr.attempt import Attempt
 from asr.batches import EpochBatches
 from asr.checkpoints import load_model
 from asr.params import Model, Params, Train
-from asr.resume import Attempt
 from asr.training import train
 from asr.whisper import WindowedWhisper
 from tests.builders import example, write_features

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import yaml
 
+from asr.attempt import Attempt
 from asr.params import Lora, Model, Params, SpecAugment, Train
-from asr.resume import Attempt
 from asr.training import train
 from tests.builders import example, write_features
 from tests.running import WAIT_S, Running

@@ -13,9 +13,10 @@ from transformers import TrainerControl, TrainerState
 
 import asr.run
 import asr.shards
+from asr.attempt import WITHOUT_EFFECT, Attempt
 from asr.errors import UserError
 from asr.params import Evaluate, Lora, Model, Params, Train
-from asr.resume import WITHOUT_EFFECT, Attempt, Saving
+from asr.resume import Saving
 from tests.builders import example, write_features
 from tests.test_imports import APART
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 
+from asr.attempt import Attempt
 from asr.checkpoints import load_model
 from asr.errors import UserError
 from asr.features import pad_log_mel
 from asr.params import Model, Params, Train
-from asr.resume import Attempt
 from asr.shards import read_examples, write_index
 from asr.training import train
 from asr.whisper import WindowedWhisper

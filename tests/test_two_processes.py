@@ -13,9 +13,9 @@ import yaml
 from mlflow import MlflowClient
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+from asr.attempt import Attempt
 from asr.checkpoints import load_model
 from asr.params import Model, Params, Train
-from asr.resume import Attempt
 from asr.run import EXPERIMENT
 from asr.training import train
 from tests.builders import example, write_features
