@@ -24,6 +24,7 @@ from asr.timestamps import with_timestamps
 
 POOL_SIZE = 1_000  # clips, held as the shards' codec has them: float16 80 MB for clips of 5 s, 480 MB for those of 30 s
 COLUMNS = ["id", "log_mel", "labels", "duration_s"]
+PREFETCHED = 4  # batches of each worker: at the start of a pool several blocks are due at once
 ALONE = Layout()
 
 
@@ -190,6 +191,7 @@ class EpochLoader(DataLoader[Batch]):
             batch_size=None,
             collate_fn=_unchanged,
             num_workers=n_workers,
+            prefetch_factor=PREFETCHED if n_workers else None,
             pin_memory=pin_memory,
             # Its own: an iteration that starts must not move torch's, which dropout draws from, or a training that is
             # resumed in the middle of an epoch would draw otherwise than one that is not.
