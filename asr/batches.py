@@ -66,7 +66,7 @@ class EpochBatches(IterableDataset[Batch]):
         self.lengths = read_lengths(Shards(self.index, split))
         self.windows = windows_of(self.lengths.n_frames, window_s)
         self.with_times = draw_times(self.lengths, sampling, seed)
-        self.batch_size, self.window_s, self.pad_id, self.seed = batch_size, window_s, pad_id, seed
+        self.batch_size, self.pad_id, self.seed = batch_size, pad_id, seed
         self.layout, self.start, self.sampling, self.pool_size = layout, start, sampling, pool_size
         self.epoch = start[0]
         _, n_clips = np.unique(self._drawn().windows, return_counts=True)
@@ -90,7 +90,7 @@ class EpochBatches(IterableDataset[Batch]):
         return None if self.seed is None else (self.seed, self.epoch)
 
     def _drawn(self) -> Drawn:
-        return draw(self.lengths, self.windows, self.with_times, self.window_s, self.sampling, self._seed)
+        return draw(self.lengths, self.windows, self.with_times, self.sampling, self._seed)
 
     def schedule(self) -> list[MicroBatch]:
         """What this rank computes in the current epoch, from the step on where it starts."""

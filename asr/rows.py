@@ -101,7 +101,6 @@ def draw(
     lengths: Lengths,
     windows: NDArray[np.int32],
     with_times: NDArray[np.bool_],
-    window_s: int,
     sampling: Sampling,
     seed: tuple[int, int] | None,
 ) -> Drawn:
@@ -112,5 +111,5 @@ def draw(
         drawn = draw_rows(lengths.languages, windows, sampling.language_temperature, seed)
     widths = windows[drawn]
     if seed is not None and sampling.random_window:
-        widths = draw_windows(widths, window_s, seed)
+        widths = draw_windows(widths, seed)
     return Drawn(drawn, widths, n_labels[drawn])

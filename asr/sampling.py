@@ -41,7 +41,7 @@ def draw_rows(
     return np.repeat(np.arange(len(languages)), times)
 
 
-def draw_windows(windows: NDArray[np.int32], window_s: int, seed: tuple[int, int]) -> NDArray[np.int32]:
+def draw_windows(windows: NDArray[np.int32], seed: tuple[int, int]) -> NDArray[np.int32]:
     """An encoder window in frames for each row, between its own (`windows`) and 30 s, in steps of 5 s.
 
     The rows of one own window get these windows equally often, give or take one; which row gets which is drawn from

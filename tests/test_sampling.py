@@ -34,7 +34,7 @@ def test_shares_follow_the_count_to_the_power_of_the_temperature():
 def test_no_rows_are_no_rows():
     nothing = np.empty(0, np.int32)
     assert len(draw(0.5, languages=nothing, windows=nothing)) == 0
-    assert len(draw_windows(nothing, 10, (1, 0))) == 0
+    assert len(draw_windows(nothing, (1, 0))) == 0
 
 
 @settings(max_examples=60, deadline=None)
@@ -74,18 +74,18 @@ def test_rows_that_come_once_more_take_turns_over_the_epochs():
     ],
 )
 def test_a_clip_is_seen_in_its_own_window_and_in_all_larger_ones(own, larger):
-    drawn = draw_windows(np.full(2 * len(larger), own, np.int32), own // 100, (1, 0))
+    drawn = draw_windows(np.full(2 * len(larger), own, np.int32), (1, 0))
     assert sorted(drawn) == sorted(2 * larger)
     assert drawn.dtype == np.int32
 
 
 def test_the_windows_of_an_epoch_are_those_of_all_others_in_another_order():
-    first, second, other = (draw_windows(WINDOWS, 10, seed) for seed in ((1, 0), (1, 1), (2, 0)))
+    first, second, other = (draw_windows(WINDOWS, seed) for seed in ((1, 0), (1, 1), (2, 0)))
     for drawn in (second, other):
         assert (drawn != first).any()
         np.testing.assert_array_equal(np.sort(drawn), np.sort(first))
     assert (first >= WINDOWS).all()
-    np.testing.assert_array_equal(draw_windows(WINDOWS, 10, (1, 0)), first)
+    np.testing.assert_array_equal(draw_windows(WINDOWS, (1, 0)), first)
 
 
 def test_only_timed_rows_with_room_for_a_label_are_drawn():
