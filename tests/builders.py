@@ -43,6 +43,12 @@ def example(name: str, duration_s: float = 1.0, labels: list[int] | None = None,
     return row | columns
 
 
+def unequal_clips(n_clips: int) -> list[dict[str, Any]]:
+    """Rows for `write_features`, of 0.2 to 0.6 s and of 6 and more labels, no two with as many."""
+    prefix, end = [50258, 50259, 50359, 50363], 50257
+    return [example(f"clip-{n:02d}", 0.2 + 0.1 * (n % 5), [*prefix, *range(400, 401 + n), end]) for n in range(n_clips)]
+
+
 def write_features(
     folder: Path, splits: dict[str, list[dict[str, Any]]], codec: str = "float16", rows_per_shard: int = 100
 ) -> Index:

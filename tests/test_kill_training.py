@@ -20,11 +20,10 @@ import yaml
 from asr.attempt import Attempt
 from asr.params import Lora, Model, Params, SpecAugment, Train
 from asr.training import train
-from tests.builders import example, write_features
+from tests.builders import unequal_clips, write_features
 from tests.running import WAIT_S, Running
 
 STAGE = yaml.safe_load((Path(__file__).parent.parent / "dvc.yaml").read_text())["stages"]["train"]["cmd"].split()[3:]
-PREFIX, END = [50258, 50259, 50359, 50363], 50257
 STEPS_OF_EPOCH, N_STEPS = 6, 18  # 24 clips in batches of 4, three epochs
 PLAIN = {"max_steps": N_STEPS, "batch_size": 4, "gradient_accumulation_steps": 2, "eval_steps": 4, "eval_wer": 2}
 # Each of these draws at random, or remembers what was.
@@ -49,7 +48,7 @@ def choices(**more: Any) -> Params:
 @pytest.fixture(scope="module")
 def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("features")
-    rows = [example(f"clip-{n:02d}", 0.2 + 0.1 * (n % 5), [*PREFIX, *range(400, 401 + n), END]) for n in range(24)]
+    rows = unequal_clips(24)
     write_features(folder, {"train": rows, "validation": rows[:5]}, rows_per_shard=10)
     return folder
 

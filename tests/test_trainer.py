@@ -15,9 +15,8 @@ from asr.params import Model, Params, Train
 from asr.shards import read_examples, write_index
 from asr.training import train
 from asr.whisper import WindowedWhisper
-from tests.builders import example, write_features
+from tests.builders import example, unequal_clips, write_features
 
-PREFIX = [50258, 50259, 50359, 50363]
 END = 50257
 
 
@@ -25,7 +24,7 @@ END = 50257
 def features(tmp_path_factory) -> Path:
     """21 train clips of unequal length and label count (batches of 8, 8 and 5), and 5 to validate."""
     folder = tmp_path_factory.mktemp("features")
-    rows = [example(f"clip-{n:02d}", 0.2 + 0.1 * (n % 5), [*PREFIX, *range(400, 401 + n), END]) for n in range(21)]
+    rows = unequal_clips(21)
     write_features(folder, {"train": rows, "validation": rows[:5]})
     return folder
 

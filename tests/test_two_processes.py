@@ -18,7 +18,7 @@ from asr.checkpoints import load_model
 from asr.params import Model, Params, Train
 from asr.run import EXPERIMENT
 from asr.training import train
-from tests.builders import example, write_features
+from tests.builders import unequal_clips, write_features
 from tests.running import Running
 
 pytestmark = pytest.mark.xdist_group("two processes")
@@ -27,7 +27,6 @@ ROOT = Path(__file__).parent.parent
 STAGE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["train"]["cmd"].split()[3:]
 # What a developer's shell may choose; without compiled modules, each process compiles transformers anew, for 5 s.
 NOT_INHERITED = ("MLFLOW_", "PYTHONDONTWRITEBYTECODE", "OMP_NUM_THREADS")
-PREFIX, END = [50258, 50259, 50359, 50363], 50257
 N_STEPS = 12
 CHOICES = Params(
     model=Model(window_s=1),
@@ -108,7 +107,7 @@ class Project:
 def features(tmp_path_factory) -> Path:
     """21 train clips of unequal length and label count in one shard: batches of 8, 8 and 5 for four parts each."""
     folder = tmp_path_factory.mktemp("features")
-    rows = [example(f"clip-{n:02d}", 0.2 + 0.1 * (n % 5), [*PREFIX, *range(400, 401 + n), END]) for n in range(21)]
+    rows = unequal_clips(21)
     write_features(folder, {"train": rows, "validation": rows[:5]})
     return folder
 
