@@ -65,6 +65,23 @@ def epochs(max_steps: int, batch_size: int, n_rows: int) -> str | None:
     )
 
 
+def warmup(warmup_steps: int, max_steps: int) -> str | None:
+    """On a learning rate that never comes to its peak."""
+    if warmup_steps < max_steps:
+        return None
+    return (
+        f"train.warmup_steps {warmup_steps} last as long as the training of {max_steps} steps, whose learning rate so "
+        "never comes to its peak; a tenth of the steps is usual"
+    )
+
+
+def timestamps(share: float, n_timed: int) -> str | None:
+    """On timestamps that no row can teach."""
+    if not share or n_timed:
+        return None
+    return f"train.timestamps {share:g} has no effect: no train row's table says start_s and end_s"
+
+
 def window(needed_frames: NDArray[np.int32], window_s: int) -> str | None:
     """On a window that nearly all clips leave half empty: each costs as much as one that fills it.
 
@@ -90,7 +107,7 @@ def overfitting(looks: Sequence[Look]) -> str | None:
     scores = wers if by_wer else [look.validation_loss for look in looks]
     last, recent = looks[-RISING_LOOKS:], scores[-RISING_LOOKS:]
     rises = sorted(set(recent)) == recent and recent[-1] >= RISE * min(scores)
-    if not rises or last[-1].train_loss >= last[0].train_loss:
+    if not rises or not last[-1].train_loss < last[0].train_loss:
         return None
     name = "WER" if by_wer else "loss"
     first, now = (f"{score:.3f}" for score in (recent[0], recent[-1]))

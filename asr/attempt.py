@@ -10,9 +10,11 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from asr.device import resolve_precision
 from asr.params import Params
 from asr.shards import sha256_of
 
@@ -24,6 +26,7 @@ WITHOUT_EFFECT = {
         *("machine", "params", "progress", "provenance", "run", "tracking"),
     )
 }
+PACKAGES = ("peft", "torch", "transformers")
 KEY_DIGITS = 16
 _COMPLETE = "complete.json"  # written last: a checkpoint without it was cut off
 _RUN = "run.json"
@@ -43,7 +46,7 @@ class Attempt:
         """The attempt below `folder` at what `params` make of a base checkpoint and the features.
 
         Its name is a hash of the params that training reads, of the index (which has those of the shards), of every
-        file in `base`, and of the modules of this package that are imported.
+        file in `base`, of the modules of this package that are imported, and of the libraries' versions and the dtype.
         """
         determining = {
             "train": params.train.model_dump(),
@@ -51,6 +54,8 @@ class Attempt:
             "features": sha256_of(features / "index.json"),
             "base": {str(path.relative_to(base)): sha256_of(path) for path in base.rglob("*") if path.is_file()},
             "code": _code(),
+            "versions": {package: version(package) for package in PACKAGES},
+            "dtype": str(resolve_precision(params.train.precision)),  # `auto` is another on another machine
         }
         key = hashlib.sha256(json.dumps(determining, sort_keys=True).encode()).hexdigest()[:KEY_DIGITS]
         return cls(folder / key)

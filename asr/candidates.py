@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer_callback import ExportableState
 
+from asr.checkpoints import explained_writing
 from asr.errors import UserError
 from asr.params import Train
 
@@ -120,7 +121,8 @@ class Candidates(TrainerCallback, ExportableState):
     def _store(self, step: int) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self.folder / f"step-{step}.part"
-        save_file(self.weights(), part)
+        with explained_writing(part):
+            save_file(self.weights(), part)
         with part.open("rb") as file:
             os.fsync(file.fileno())  # the checkpoint that lists it outlives a power cut too
         os.replace(part, self._path(step))

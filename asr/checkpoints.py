@@ -1,11 +1,17 @@
 """Checkpoint directories: how they are loaded for training and decoding, and saved so that every tool reads them."""
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import torch
+from safetensors import SafetensorError
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 from transformers.utils import logging
+
+from asr.errors import UserError
 
 WhisperT = TypeVar("WhisperT", bound=WhisperForConditionalGeneration)
 
@@ -21,10 +27,25 @@ def load_model(folder: Path, cls: type[WhisperT] = WhisperForConditionalGenerati
     return network
 
 
+@contextmanager
+def explained_writing(path: Path) -> Iterator[None]:
+    """Turns what writing weights to `path` raises into `UserError`; a full disk has a class of its own there."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+        free_mb = shutil.disk_usage(existing).free / 1e6
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"{path}: cannot be written ({reason}; {free_mb:.0f} MB were free); make room there, and run `dvc repro`"
+        ) from error
+
+
 def save(network: WhisperForConditionalGeneration, processor: WhisperProcessor, folder: Path) -> None:
     """Writes all that a checkpoint has. A processor saves one file of its own, which older tools do not read, so the
     feature extractor and the tokenizer are saved beside it."""
-    network.save_pretrained(folder, max_shard_size="100GB")
-    network.generation_config.save_pretrained(folder)
-    for part in (processor, processor.feature_extractor, processor.tokenizer):
-        part.save_pretrained(folder)
+    with explained_writing(folder):
+        network.save_pretrained(folder, max_shard_size="100GB")
+        network.generation_config.save_pretrained(folder)
+        for part in (processor, processor.feature_extractor, processor.tokenizer):
+            part.save_pretrained(folder)

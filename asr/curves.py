@@ -122,11 +122,10 @@ class Curves(TrainerCallback, ExportableState):
 
     def _on_step(self, logs: dict[str, float], step: int, max_steps: int) -> None:
         loss = logs["loss"]
-        if not math.isfinite(loss):
-            raise UserError(
-                f"the loss is {loss} at step {step}: train.learning_rate {logs['learning_rate']:.1e} at that step is "
-                "probably too high; try a tenth of it, or more train.warmup_steps"
-            )
+        _refuse_no_number("loss", loss, step, logs["learning_rate"])
+        _refuse_no_number("gradient's norm", logs["grad_norm"], step, logs["learning_rate"])
+        if not self.n_steps:
+            self.train_loss = loss  # until the first point
         self.n_steps += 1
         self._since_point.append(loss)
         if step % self._every == 0 or step == max_steps:
@@ -149,6 +148,7 @@ class Curves(TrainerCallback, ExportableState):
         self.warn("waiting", advice.waiting(self.waiting_share, now_s))
 
     def _on_look(self, logs: dict[str, float], step: int, max_steps: int) -> None:
+        _refuse_no_number("validation loss", logs["eval_loss"], step)
         self.validation_loss, self.validation_wer = logs["eval_loss"], logs.get("eval_wer")
         self.validation_s += logs["eval_s"]
         point = {"validation_loss": self.validation_loss}
@@ -185,6 +185,15 @@ class Curves(TrainerCallback, ExportableState):
             print(line, file=sys.stderr, flush=True)
         else:
             self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _refuse_no_number(name: str, value: float, step: int, learning_rate: float | None = None) -> None:
+    if not math.isfinite(value):
+        rate = "train.learning_rate" + (f" {learning_rate:.1e} at that step" if learning_rate is not None else "")
+        raise UserError(
+            f"the {name} is {value} at step {step}: {rate} is probably too high; try a tenth of it, or more "
+            "train.warmup_steps"
+        )
 
 
 def _clock(duration_s: float) -> str:

@@ -24,7 +24,7 @@ from asr.errors import UserError
 
 PROCESSES = "TRAIN_PROCESSES"  # in the environment: as many processes, also without GPUs
 ERROR_FILE = "TORCHELASTIC_ERROR_FILE"  # torchrun's, one for each process
-SAVING_S = 900  # for a checkpoint to be saved after SIGTERM, before SIGKILL
+SAVING_S = 300  # for a checkpoint to be saved after SIGTERM, before SIGKILL
 
 
 def n_processes(requested: str | None, n_gpus: int) -> int:

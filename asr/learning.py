@@ -24,6 +24,9 @@ def prepare(network: WindowedWhisper, train: Train) -> None:
     The factors start from torch's generator, which the caller seeds. The encoder's positions stay as they are. A frozen
     encoder takes no part in backward, and never drops anything out.
     """
+    # What a checkpoint brings from its own training would come on top of what is declared, drawn without our seed.
+    network.config.apply_spec_augment = False
+    network.model.encoder.layerdrop = network.model.decoder.layerdrop = 0.0
     if train.lora.rank:
         _inject(network, train.lora, "decoder" if train.freeze_encoder else "(encoder|decoder)")
     if train.freeze_encoder:

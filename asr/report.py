@@ -32,7 +32,7 @@ class Context:
     """What the numbers came from; what is left empty is left out of the page.
 
     `corpus` has n_utterances and hours of each split, `rejects` the count of each reason, `curve` points with `step`
-    and values of the training's curves, `chosen_step` the one whose weights were kept, `durations_s` the seconds of
+    and values of the training's curves, `chosen_steps` those whose weights were kept, `durations_s` the seconds of
     each stage.
     """
 
@@ -42,7 +42,7 @@ class Context:
     rejects: Mapping[str, int] = field(default_factory=dict)
     corpus: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     curve: Sequence[Mapping[str, float]] = ()
-    chosen_step: int | None = None
+    chosen_steps: Sequence[int] = ()
     durations_s: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -81,7 +81,7 @@ def write(folder: Path, metrics: Metrics, predictions: Sequence[Prediction], con
     drawn = ""
     with pictures.style():
         pictures.bars(list(_pairs(metrics))).savefig(folder / BARS, dpi=DPI)
-        if curve := training_curve.picture(context.curve, context.chosen_step):
+        if curve := training_curve.picture(context.curve, context.chosen_steps):
             curve.savefig(folder / CURVE, dpi=DPI)
             drawn = pictures.svg(curve, "Losses, word error rate and learning rate of the training")
     name = headline(metrics)

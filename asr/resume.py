@@ -33,7 +33,7 @@ class Saving(TrainerCallback):
         self._received: int | None = None
         self._over_after: int | None = None
         self._saved_s = time.monotonic()
-        self._is_first = True
+        self._is_first = False
         self._old_handlers: dict[int, Any] = {}
 
     def train(self, trainer: Trainer) -> None:

@@ -114,6 +114,8 @@ def train(
             say(f"stopped by {name} at step {step} of {arguments.max_steps}; `dvc repro` goes on from there")
         raise SystemExit(128 + saving.interrupted)
 
+    if candidates.needs_files and not candidates.chosen:
+        curves.warn("select", "no look at the validation split had a score, so the last weights are kept")
     if trainer.is_world_process_zero():
         state = candidates.result(learning.merged_state(network))
         _save(state, base, model_folder, params)
@@ -214,6 +216,8 @@ def _advise(curves: Curves, params: Params, d_model: int, rows: EpochBatches) ->
     train = params.train
     curves.warn("learning rate", advice.learning_rate(train.learning_rate, d_model, lora=train.lora.rank > 0))
     curves.warn("epochs", advice.epochs(train.max_steps, train.batch_size, rows.n_rows))
+    curves.warn("warm-up", advice.warmup(train.warmup_steps, train.max_steps))
+    curves.warn("timestamps", advice.timestamps(train.timestamps, int(rows.lengths.timed.sum())))
     curves.warn("window", advice.window(windows_of(rows.lengths.n_frames, 0), params.model.window_s))
 
 

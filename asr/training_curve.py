@@ -17,8 +17,8 @@ SMOOTHED_SHARE = 0.02  # of the points, one standard deviation of the Gauss curv
 MIN_SMOOTHED = 10  # points; fewer are shown as they are
 
 
-def picture(points: Sequence[Point], chosen_step: int | None = None) -> Figure | None:
-    """The curves that there are in `points`, None without any; `chosen_step` is the one whose weights were kept.
+def picture(points: Sequence[Point], chosen_steps: Sequence[int] = ()) -> Figure | None:
+    """The curves that there are in `points`, None without any; `chosen_steps` are those whose weights were kept.
 
     To be drawn and saved within `asr.pictures.style`.
     """
@@ -37,12 +37,12 @@ def picture(points: Sequence[Point], chosen_step: int | None = None) -> Figure |
         axes.grid(axis="y", color=FAINT, linewidth=0.5)
         axes.yaxis.label.set_rotation(0)
         axes.yaxis.label.set_horizontalalignment("right")
-        if chosen_step is not None:
-            axes.axvline(chosen_step, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
+        for step in chosen_steps:
+            axes.axvline(step, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
     panels[-1].set_xlabel("step")
     panels[-1].set_xlim(0, 1.02 * max((point["step"] for point in points), default=1))
-    if chosen_step is not None:
-        _name(panels[0], chosen_step)
+    if chosen_steps:
+        _name(panels[0], chosen_steps)
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     if panels[0].lines:
         figure.legend(labelcolor=INK, loc="outside upper right", ncols=2, frameon=False)
@@ -99,13 +99,14 @@ def _learning_rate(axes: Axes, points: Sequence[Point]) -> None:
     axes.set_ylabel("learning\nrate")
 
 
-def _name(axes: Axes, chosen_step: int) -> None:
-    """Names the line that marks the kept step, on the side where there is room."""
+def _name(axes: Axes, chosen_steps: Sequence[int]) -> None:
+    """Names the lines that mark the kept steps, on the side where there is room."""
     low, high = axes.get_xlim()
-    on_left = chosen_step > (low + high) / 2
+    on_left = min(chosen_steps) > (low + high) / 2
+    outermost = min(chosen_steps) if on_left else max(chosen_steps)
     axes.annotate(
-        f"kept: step {chosen_step}",
-        (chosen_step, 1),
+        f"kept: step {outermost}" if len(chosen_steps) == 1 else f"kept: the mean of {len(chosen_steps)}",
+        (outermost, 1),
         (-4 if on_left else 4, 2),
         xycoords=axes.get_xaxis_transform(),
         textcoords="offset points",

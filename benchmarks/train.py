@@ -39,6 +39,7 @@ PROMPTS = wer.Plan(("en",), min_words=3, min_train_words=2, test_share=0.5, n_tr
 
 def main() -> None:
     options = _options()
+    options.work /= "benchmark-train"  # a folder of its own, which can be removed
     try:
         if options.part != "speed":
             _report_wer(options)
@@ -53,7 +54,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=["wer", "speed"], help="only this one")
-    parser.add_argument("--work", type=Path, default=cache_folder() / "benchmark-train", help="folder of what is made")
+    parser.add_argument("--work", type=Path, default=cache_folder(), help="folder of what is made")
     parser.add_argument("--keep", action="store_true", help="leave that folder at the end")
     parser.add_argument("--manifest", type=Path, help="folder of the manifest of other clips, for all rows")
     parser.add_argument("--checkpoints", nargs="+", default=[BASE, TINY], help="of the speed part; the first one's")

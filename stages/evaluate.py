@@ -42,7 +42,7 @@ def main(model: Path, baseline: Path, features: Path, run_file: Path, folder: Pa
             rejects=count_reasons(read_rejects(features)),
             corpus={name: {"n_utterances": index.rows(name), "hours": hours(features, name)} for name in index.splits},
             curve=trained["curve"],
-            chosen_step=next(iter(trained["training"]["chosen_steps"]), None),
+            chosen_steps=trained["training"]["chosen_steps"],
         )
         report.write(folder, scores, predictions, context)
 

@@ -104,3 +104,14 @@ def test_waiting_for_data_is_told_once_the_training_runs():
     )
     assert advice.waiting(0.25, 5) is None
     assert advice.waiting(0.05, 100) is None
+
+
+def test_a_warm_up_as_long_as_the_training_is_told():
+    assert advice.warmup(9, 10) is None
+    assert "train.warmup_steps 10 last as long as the training of 10 steps" in advice.warmup(10, 10)
+
+
+def test_timestamps_that_no_row_can_teach_are_told():
+    assert advice.timestamps(0.0, 0) is None
+    assert advice.timestamps(0.5, 1) is None
+    assert advice.timestamps(0.5, 0).startswith("train.timestamps 0.5 has no effect")

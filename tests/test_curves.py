@@ -144,6 +144,22 @@ def test_a_loss_that_is_no_number_stops_at_once(clock, loss):
         training.steps(loss)
 
 
+def test_weights_that_are_no_numbers_are_noticed_though_the_loss_was_one(clock):
+    training = Training(clock, max_steps=1)
+    with pytest.raises(UserError, match=r"the gradient's norm is nan at step 0: train.learning_rate 1.0e-05"):
+        training.curves.on_log(
+            None, training.state, None, {"loss": 1.0, "learning_rate": 1e-5, "grad_norm": float("nan")}
+        )
+    with pytest.raises(UserError, match=r"the validation loss is inf at step 0: train.learning_rate is probably"):
+        training.look(eval_loss=float("inf"))
+
+
+def test_before_the_first_point_the_loss_is_that_of_the_first_step(clock):
+    training = Training(clock, max_steps=1000)
+    training.steps(3.0, 2.0)
+    assert training.curves.train_loss == 3.0
+
+
 def test_only_the_first_process_speaks(clock, capsys):
     training = Training(clock, max_steps=1, is_first=False)
     training.curves.warn("rate", "the rate is odd")

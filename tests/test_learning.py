@@ -76,6 +76,20 @@ def test_by_default_all_weights_learn_but_the_encoders_positions(base):
     assert set(before) - moved(before, network.state_dict()) == {POSITIONS}
 
 
+def test_masks_and_dropped_layers_of_the_checkpoint_s_own_training_are_off(base):
+    network = copy.deepcopy(base)
+    network.config.apply_spec_augment = True
+    network.config.mask_time_prob = 0.5
+    network.model.encoder.layerdrop = network.model.decoder.layerdrop = 0.5
+    prepare(network, Train())
+    mels = torch.ones(1, 80, 200)
+    network.train()
+    first, second = (
+        network(input_features=mels.clone(), decoder_input_ids=torch.tensor([[50258]])).logits for _ in range(2)
+    )
+    assert torch.equal(first, second)
+
+
 def test_a_frozen_encoder_is_bit_equal_after_training_and_the_decoder_is_not(base):
     network = learn(prepared(base, freeze_encoder=True))
     before = base.state_dict()

@@ -95,6 +95,18 @@ class TestAttempt:
         monkeypatch.setattr(asr.shards, "__file__", str(changed))
         assert key() != before
 
+    def test_another_dtype_of_auto_and_another_version_make_another(
+        self, key: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        keys = {key()}
+        with monkeypatch.context() as patch:
+            patch.setattr("asr.attempt.version", lambda package: "0.0")
+            keys.add(key())
+        for name in ("float32", "bf16"):
+            monkeypatch.setattr("asr.attempt.resolve_precision", lambda precision, name=name: name)
+            keys.add(key())
+        assert len(keys) == 4
+
     def test_only_what_no_stage_depends_on_is_without_effect(self) -> None:
         assert {f"{name.replace('.', '/')}.py" for name in WITHOUT_EFFECT} <= APART
 

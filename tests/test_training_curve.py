@@ -18,7 +18,7 @@ def points(n_steps: int, every_look: int) -> list[dict[str, float]]:
 
 
 def test_the_picture_has_all_curves_and_marks_the_kept_step():
-    figure = picture(points(100, 20), chosen_step=60)
+    figure = picture(points(100, 20), chosen_steps=[60])
     assert (figure.get_size_inches() * DPI).tolist() == [1200, 700]
     losses, wer, rate = figure.axes
     # as it is, smoothed, validation, and the mark
@@ -32,13 +32,19 @@ def test_without_validation_there_is_no_panel_for_it():
     assert len(picture(points(30, 100)).axes) == 2
 
 
+def test_a_mean_is_marked_at_each_of_its_steps():
+    losses = picture(points(100, 20), chosen_steps=[60, 80]).axes[0]
+    assert [text.get_text() for text in losses.texts] == ["kept: the mean of 2"]
+    assert [line.get_xdata()[0] for line in losses.lines[-2:]] == [60, 80]
+
+
 def test_without_points_there_is_no_picture():
     assert picture([]) is None
 
 
 @pytest.mark.parametrize("n_steps", [1, 2, 4])
 def test_a_few_points_are_shown_as_points(n_steps):
-    losses = picture(points(n_steps, 3), chosen_step=n_steps).axes[0]
+    losses = picture(points(n_steps, 3), chosen_steps=[n_steps]).axes[0]
     low, high = losses.get_ylim()
     assert low == 0 < high < math.inf
     assert all(line.get_marker() == "o" for line in losses.lines if line.get_label() == "training")

@@ -11,7 +11,7 @@ from lib.rows import Rows
 from lib.trainings import Training, Way, prepared, train_as_notebook, train_as_ours
 
 DTYPES = ("float32", "bf16")
-TIMED_STEPS = {30: 1, 15: 2, 10: 4, 0: 12}  # by window, so that rows take about as long
+TIMED_STEPS = {30: 2, 15: 3, 10: 5, 0: 12}  # by window, so that rows take about as long
 AS_IT_STANDS = "notebook as it stands, float32"  # its arguments, but for the fp16 that a processor does not have
 
 

@@ -3,6 +3,7 @@
 Both take the folder that `prepared` makes, and leave `model` in the folder of their own.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -56,14 +57,17 @@ Way: TypeAlias = Callable[[Path, Path, Training], Trained]  # of (what `prepared
 def prepared(folder: Path, clips: Sequence[Utterance], checkpoint: str) -> Path:
     """`folder` with `base`, `features`, and `trained`: the manifest of exactly the train rows that are in the features.
 
-    Made once; a folder that is there is taken as it is.
+    Made once; a folder that was made of the same is taken as it is.
     """
-    if not (folder / "features/index.json").exists():
+    key = hashlib.sha256(repr((checkpoint, clips)).encode()).hexdigest()
+    made_of = folder / "made-of"
+    if not made_of.exists() or made_of.read_text() != key:
         shutil.rmtree(folder, ignore_errors=True)
         base = folder.with_name(f"{folder.name}-base")
         fetch(params.Model(checkpoint=checkpoint), base)
         job_folder(folder, clips, base)
         measured([sys.executable, *PREPROCESS], folder)
+        made_of.write_text(key)
     ids = {name.as_py() for name in read_columns(folder / "features", "train", ["id"])["id"]}
     manifest.write([row for row in manifest.read(folder / "manifest") if row.id in ids], folder / "trained")
     return folder

@@ -1,0 +1,22 @@
+"""Checkpoint directories: what can't be written is told in a line."""
+
+import pytest
+from safetensors import SafetensorError
+
+from asr.checkpoints import explained_writing
+from asr.errors import UserError
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), SafetensorError("I/O error: full\nmore")])
+def test_weights_that_can_not_be_written_are_one_line_with_the_room_that_was_left(tmp_path, error):
+    with pytest.raises(UserError) as told, explained_writing(tmp_path / "new" / "step-2.part"):
+        raise error
+    said = str(told.value)
+    assert said.startswith(f"{tmp_path}/new/step-2.part: cannot be written (")
+    assert "MB were free); make room there, and run `dvc repro`" in said
+    assert "\n" not in said
+
+
+def test_another_error_stays_what_it_is(tmp_path):
+    with pytest.raises(ZeroDivisionError), explained_writing(tmp_path):
+        raise ZeroDivisionError
