@@ -223,8 +223,12 @@ class TestSaving:
             get_signal(signal.SIGINT)
 
     def test_a_signal_after_the_last_save_goes_to_who_handles_it_else(self, attempt: Attempt) -> None:
-        with pytest.raises(KeyboardInterrupt), Saving(attempt, 1e9) as saving:
-            get_signal(signal.SIGINT)
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+        try:
+            with pytest.raises(KeyboardInterrupt), Saving(attempt, 1e9) as saving:
+                get_signal(signal.SIGINT)
+        finally:
+            signal.signal(signal.SIGINT, before)
         assert saving.interrupted is None
 
     def test_outside_of_the_main_thread_it_leaves_signals_alone(self, attempt: Attempt) -> None:
