@@ -2,9 +2,9 @@
 
 python benchmarks/train.py [--part wer] [--part speed]
 
-wer: base on Tux Paint's clips in seven languages, three seeds; an hour and a half on two cores. speed: base, and
-tiny.en on Asterisk's English prompts (where apt has them) with its word error rate, each row a process over the same
-clips with all cores that this one may use; about twenty minutes on two cores. Rows that a killed run of the same
+wer: base on Tux Paint's clips in seven languages, three seeds, and tiny.en on Asterisk's English prompts (where apt has
+them); an hour and a half on two cores. speed: both on the same clips, each row a process with all cores that this one
+may use; about twenty minutes on two cores. Rows that a killed run of the same
 settings has left in the folder of --work are not measured again.
 """
 
@@ -12,7 +12,7 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ BASE, TINY = "openai/whisper-base", "openai/whisper-tiny.en"
 WINDOW_S = 10  # the default in params.yaml, of which all this claims something
 MIN_WORDS = 5_000
 MAX_DIFFERENCE_POINTS = 0.5  # of WER
+WER_RESULTS = "train_wer", "train_wer_prompts"
 SAME_DTYPE, TO_NOTEBOOK = 4.5, 9.0  # times as fast, at least
 # The prompts are too few for a claim of accuracy: what they say is shown beside the speed.
 PROMPTS = wer.Plan(("en",), min_words=3, min_train_words=2, test_share=0.5, n_train=160, seeds=(1,), checkpoint=TINY)
@@ -43,6 +44,8 @@ def main() -> None:
     try:
         if options.part != "speed":
             _report_wer(options)
+            if TINY in options.checkpoints:
+                _report_prompts(options)
         if options.part != "wer":
             _report_speed(options)
     except UserError as error:
@@ -78,7 +81,16 @@ def _report_wer(options: argparse.Namespace) -> None:
     plan = replace(wer.Plan(), **{name: _frozen(value) for name, value in options.wer.items()})
     found = wer.measure(options.work / "wer", _clips(options, plan.checkpoint), plan)
     print(_wer_text(found, plan) + "\n")
-    report("train_wer", found, _wer_targets(found), options.results)
+    report(WER_RESULTS[0], found, _wer_targets(found), options.results)
+
+
+def _report_prompts(options: argparse.Namespace) -> None:
+    if clips := _clips(options, PROMPTS.checkpoint):
+        found = wer.measure(options.work / "prompts-wer", clips, PROMPTS)
+        print(_wer_text(found, PROMPTS) + "\n")
+        report(WER_RESULTS[1], found, [], options.results)
+    else:
+        print(f"{PROMPTS.checkpoint}: left out, because apt does not have its English prompts", file=sys.stderr)
 
 
 def _frozen(value: Any) -> Any:
@@ -131,28 +143,23 @@ def _report_speed(options: argparse.Namespace) -> None:
             print(f"{name}: left out, because apt does not have its English prompts", file=sys.stderr)
             continue
         rows = speed.measure(options.work / name, clips, replace(speed.Plan(checkpoint), **options.speed))
-        errors = _errors(options, checkpoint, clips)
+        errors = _errors(options, checkpoint)
         print(f"{checkpoint}\n\n{_speed_table(rows, errors)}\n")
         measured[name] = {"rows": {way: asdict(row) for way, row in rows.items()}, "wer": errors}
         targets += _speed_targets(name, rows) if checkpoint == options.checkpoints[0] else []
     report("train_speed", measured, targets, options.results)
 
 
-def _errors(options: argparse.Namespace, checkpoint: str, clips: Sequence[Utterance]) -> dict[str, float]:
-    """Word error rates by row, where they are known: tiny.en's are measured here, base's in the other part."""
-    if checkpoint.endswith(".en"):
-        plan = replace(PROMPTS, checkpoint=checkpoint)
-        found = wer.measure(options.work / "prompts-wer", clips, plan)
-        print(_wer_text(found, plan) + "\n")
-    elif (earlier := options.results / "train_wer.json").exists():
-        found = json.loads(earlier.read_text(encoding="utf-8"))["measured"]
-        plan = replace(wer.Plan(), **found["plan"])
-    else:
-        return {}
-    if plan.checkpoint != checkpoint:
-        return {}
-    pooled = found["pooled"]
-    return {notebook(plan.precision): pooled["baseline"]["wer"], ours(plan.window_s, plan.precision): pooled["wer"]}
+def _errors(options: argparse.Namespace, checkpoint: str) -> dict[str, float]:
+    """Word error rates by row, where the other part has measured them."""
+    for path in (options.results / f"{name}.json" for name in WER_RESULTS):
+        if path.exists():
+            found = json.loads(path.read_text(encoding="utf-8"))["measured"]
+            plan = replace(wer.Plan(), **found["plan"])
+            if plan.checkpoint == checkpoint:
+                rates = found["pooled"]["baseline"]["wer"], found["pooled"]["wer"]
+                return dict(zip((notebook(plan.precision), ours(plan.window_s, plan.precision)), rates, strict=True))
+    return {}
 
 
 def _speed_table(rows: Mapping[str, Row], errors: Mapping[str, float]) -> str:
