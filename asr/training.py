@@ -73,17 +73,14 @@ def train(
     fitting.check(read_index(features), base, network.config, params, arguments.world_size)
     learning.prepare(network, params.train)
     network.set_attn_implementation(attention_for(_usual_window_s(params), arguments.device))
-    if loader_workers is None:
-        loader_workers = LOADER_WORKERS_CUDA if arguments.device.type == "cuda" else 0
 
     train_rows = _train_rows(network, features, params, arguments, attempt)
     validation_rows = _rows(network, features, "validation", params, arguments)
     for rows in (train_rows, validation_rows):
         fitting.check_rows(rows.windows, rows.lengths.n_labels, network.config)
     curves = Curves(log, train_rows.n_rows / train_rows.n_steps, arguments.process_index == 0)
-    candidates = Candidates(
-        attempt.folder, params.train, lambda: learning.merged_state(network), arguments.process_index == 0
-    )
+    if loader_workers is None:
+        loader_workers = LOADER_WORKERS_CUDA if arguments.device.type == "cuda" else 0
     trainer = WhisperTrainer(
         network,
         train_rows,
@@ -96,32 +93,42 @@ def train(
         loader_workers=loader_workers,
         args=arguments,
     )
+    _advise(curves, params, network.config.d_model, train_rows)
+    candidates = _run(trainer, params.train, attempt, save_every_s)
+    if trainer.is_world_process_zero():
+        _save(candidates.result(learning.merged_state(network)), base, model_folder, params)
+    return _summary(trainer, candidates)
+
+
+def _run(trainer: WhisperTrainer, train: Train, attempt: Attempt, save_every_s: float) -> Candidates:
+    """Trains; returns what knows which weights to keep. Raises `SystemExit` if a signal has ended it."""
+    network, curves, is_first = trainer.network, trainer.curves, trainer.is_world_process_zero()
+    candidates = Candidates(attempt.folder, train, lambda: learning.merged_state(network), is_first)
     saving = Saving(attempt, save_every_s, trainer.in_any_process)
     # A candidate that the newest checkpoint no longer needs goes when that is complete, so not before `saving`.
     for callback in (curves, LastLook(), saving, candidates):
         trainer.add_callback(callback)
-    _advise(curves, params, network.config.d_model, train_rows)
     try:
-        with fitting.explained_memory(params.train):
+        with fitting.explained_memory(train):
             fitting.try_largest(trainer)
             saving.train(trainer)
     finally:
         curves.stop()
-    step = trainer.state.global_step
     if saving.interrupted:
-        if trainer.is_world_process_zero():
-            name = signal.Signals(saving.interrupted).name
-            say(f"stopped by {name} at step {step} of {arguments.max_steps}; `dvc repro` goes on from there")
+        if is_first:
+            name, state = signal.Signals(saving.interrupted).name, trainer.state
+            say(f"stopped by {name} at step {state.global_step} of {state.max_steps}; `dvc repro` goes on from there")
         raise SystemExit(128 + saving.interrupted)
-
     if candidates.needs_files and not candidates.chosen:
         curves.warn("select", "no look at the validation split had a score, so the last weights are kept")
-    if trainer.is_world_process_zero():
-        state = candidates.result(learning.merged_state(network))
-        _save(state, base, model_folder, params)
+    return candidates
+
+
+def _summary(trainer: WhisperTrainer, candidates: Candidates) -> TrainingSummary:
+    curves, step = trainer.curves, trainer.state.global_step
     return TrainingSummary(
         steps=step,
-        epochs=round(step / train_rows.n_steps, 4),
+        epochs=round(step / trainer.train_rows.n_steps, 4),
         seconds=round(curves.training_s, 1),
         clips_per_second=round(curves.clips_per_second, 2),
         waiting_share=round(curves.waiting_share, 4),
@@ -130,7 +137,7 @@ def train(
         validation_wer=curves.validation_wer,
         chosen_steps=candidates.chosen if candidates.needs_files else [],
         precision="bf16" if trainer.dtype == torch.bfloat16 else "float32",
-        processes=arguments.world_size,
+        processes=trainer.args.world_size,
         warnings=curves.warnings,
     )
 
