@@ -4,6 +4,7 @@ Axis names: B batch, T frames, M mel bins, L labels.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -178,6 +179,15 @@ def _as_message(batch: Batch) -> Batch:
     return {name: it.numpy() if torch.is_tensor(it) and name != "input_features" else it for name, it in batch.items()}
 
 
+def _one_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The batches, of which a thread fetches the next meanwhile: to receive one from a worker takes milliseconds."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(next, batches, None)
+            yield batch
+
+
 def _unchanged(batch: Any) -> Any:
     return batch
 
@@ -200,7 +210,8 @@ class EpochLoader(DataLoader[Batch]):
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         """Raises `UserError` for a shard that can't be read, whichever process found it."""
-        for batch in super().__iter__():
+        batches = super().__iter__()
+        for batch in _one_ahead(batches) if self.num_workers else batches:
             if "error" in batch:
                 raise batch["error"]
             yield {name: torch.from_numpy(it) if isinstance(it, np.ndarray) else it for name, it in batch.items()}
