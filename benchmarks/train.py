@@ -100,7 +100,6 @@ def _frozen(value: Any) -> Any:
 def _wer_text(found: Mapping[str, Any], plan: wer.Plan) -> str:
     rows = [("all seeds", found["pooled"]), *((f"seed {seed}", scores) for seed, scores in found["seeds"].items())]
     rows += [(f"all seeds, {name}", scores) for name, scores in found["pooled"]["language"].items()]
-    rows.append((f"seed {plan.seeds[0]}, ours decoded at 30 s too", found["at_30s"]))
     header = ["", "WER the notebook's way", f"WER ours, {plan.window_s} s", "difference in points (95 % interval)"]
     return "\n".join(
         [

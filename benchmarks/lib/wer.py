@@ -85,8 +85,6 @@ def measure(folder: Path, clips: Sequence[Utterance], plan: Plan) -> dict[str, A
         _hear(rows, f"notebook {seed}", job, notebook / "model", MAX_WINDOW_S, plan)
         rows.get(f"ours {seed}", _train, train_as_ours, job, ours, training)
         _hear(rows, f"ours {seed}", job, ours / "model", plan.window_s, plan)
-    first = plan.seeds[0]
-    _hear(rows, f"ours {first}", job, folder / f"ours-{first}/model", MAX_WINDOW_S, plan)
     return {"plan": asdict(plan), **_scores(job, rows, plan)}
 
 
@@ -108,22 +106,21 @@ def _heard(name: str, window_s: int) -> str:
 
 
 def _scores(job: Path, rows: Rows, plan: Plan) -> dict[str, Any]:
-    """`pooled` over the seeds, and of each, and `at_30s` of the first; in each, `baseline` is the notebook's way."""
+    """`pooled` over the seeds, and of each; in each, `baseline` is the notebook's way."""
     test = read_columns(job / "features", "test", ["id", "language", "text"]).to_pylist()
 
     def heard(name: str, window_s: int) -> Heard:
         return rows.found[_heard(name, window_s)]["hypotheses"]
 
-    def scored(seed: int, window_s: int) -> list[Prediction]:
-        return predictions(test, heard(f"ours {seed}", window_s), heard(f"notebook {seed}", MAX_WINDOW_S))
-
-    of_seeds = {seed: scored(seed, plan.window_s) for seed in plan.seeds}
+    of_seeds = {
+        seed: predictions(test, heard(f"ours {seed}", plan.window_s), heard(f"notebook {seed}", MAX_WINDOW_S))
+        for seed in plan.seeds
+    }
     return {
         "n_clips": len(test),
         "n_words": sum(len(row["text"].split()) for row in test),
         "seeds": {str(seed): _score(of_seed) for seed, of_seed in of_seeds.items()},
         "pooled": _score([row for of_seed in of_seeds.values() for row in of_seed]),
-        "at_30s": _score(scored(plan.seeds[0], MAX_WINDOW_S)),
     }
 
 

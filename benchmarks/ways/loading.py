@@ -57,6 +57,7 @@ def waiting(loader: EpochLoader, clips_per_s: float) -> dict[str, float]:
         if batch is None:
             break
         n_clips += len(batch["ids"])
+        del batch  # to give its memory back is no waiting
     return {"clips": n_clips, "start_s": start_s, "waited_s": waited_s, "wall_s": time.perf_counter() - began_s}
 
 
