@@ -1,7 +1,7 @@
 """What tests are built from: sound, features, a corpus and a checkpoint, all generated."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import soundfile
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from asr.features import RATE_HZ, log_mel
 from asr.shards import Index, ShardWriter, write_index
+
+if TYPE_CHECKING:
+    from asr.attempt import Attempt
 
 
 def speech_like(duration_s: float, seed: int = 0, rate_hz: int = RATE_HZ) -> NDArray[np.float32]:
@@ -70,3 +73,11 @@ def decoded(path: str | Path) -> NDArray[np.float32]:
     """Mono samples of an audio file at 16 kHz, as any user would read them: soundfile, then soxr HQ."""
     samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
     return soxr.resample(samples.mean(axis=1), rate_hz, RATE_HZ)
+
+
+def begin_checkpoint(attempt: "Attempt", step: int) -> Path:
+    """What Trainer has written of a checkpoint by the time that it is killed."""
+    folder = attempt.folder / f"checkpoint-{step}"
+    folder.mkdir(parents=True)
+    (folder / "trainer_state.json").write_text("{}")
+    return folder
