@@ -179,13 +179,26 @@ def _as_message(batch: Batch) -> Batch:
     return {name: it.numpy() if torch.is_tensor(it) and name != "input_features" else it for name, it in batch.items()}
 
 
+def _received(batch: Batch) -> Batch:
+    if "error" in batch:
+        raise batch["error"]
+    return {name: torch.from_numpy(it) if isinstance(it, np.ndarray) else it for name, it in batch.items()}
+
+
 def _one_ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
-    """The batches, of which a thread fetches the next meanwhile: to receive one from a worker takes milliseconds."""
+    """The batches, of which a thread fetches the next meanwhile: to receive one from a worker takes milliseconds.
+
+    None is held here while it is used: to give back its memory takes a millisecond too.
+    """
     with ThreadPoolExecutor(1) as thread:
         coming = thread.submit(next, batches, None)
-        while (batch := coming.result()) is not None:
-            coming = thread.submit(next, batches, None)
-            yield batch
+
+        def following() -> Batch | None:
+            nonlocal coming
+            arrived, coming = coming, thread.submit(next, batches, None)
+            return arrived.result()
+
+        yield from iter(following, None)
 
 
 def _unchanged(batch: Any) -> Any:
@@ -211,10 +224,7 @@ class EpochLoader(DataLoader[Batch]):
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         """Raises `UserError` for a shard that can't be read, whichever process found it."""
         batches = super().__iter__()
-        for batch in _one_ahead(batches) if self.num_workers else batches:
-            if "error" in batch:
-                raise batch["error"]
-            yield {name: torch.from_numpy(it) if isinstance(it, np.ndarray) else it for name, it in batch.items()}
+        return map(_received, _one_ahead(batches) if self.num_workers else batches)
 
     def set_epoch(self, epoch: int) -> None:
         assert isinstance(self.dataset, EpochBatches)
