@@ -8,12 +8,13 @@ import fcntl
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-# `do`: start, params, metrics, headline, tags, dataset, artifact, end or resume; `time_ms`; and what that needs.
+# `do`: start, params, metrics, headline, tags, dataset, artifact, model, end or resume; `time_ms`; and what that needs.
 Record = dict[str, Any]
 
 JOURNALS = Path("data/journal")
@@ -32,6 +33,8 @@ class Journal:
         self._files = path.with_suffix(".files")
         self._note = path.with_suffix(".sent")
         self.sent: Record = {}
+        self._noting = threading.Lock()
+        self._is_sealed = False
 
     def open(self) -> bool:
         """Lock the journal for this process and read what was sent; False if another one has it."""
@@ -109,17 +112,28 @@ class Journal:
         return self.path.parent / record["kept"]
 
     def acknowledge(self, records: Iterable[Record], **changes: Any) -> None:
-        """Note that MLflow has these; in one step, so that a kill leaves the old note or the new one."""
+        """Note that MLflow has these; in one step, so that a kill leaves the old note or the new one.
+
+        Raises `RuntimeError` once the journal is sealed.
+        """
         records = list(records)
-        self.sent |= {"n_records": self.sent.get("n_records", 0) + len(records), **changes}
-        beside = self.path.with_suffix(".sent.new")
-        beside.write_text(json.dumps(self.sent))
-        beside.replace(self._note)
-        for record in records:
-            if record["do"] == "artifact":
-                shutil.rmtree(self.kept(record).parent)
-            if record["do"] == "end":
-                shutil.rmtree(self._files, ignore_errors=True)
+        with self._noting:
+            if self._is_sealed:
+                raise RuntimeError(f"{self.path}: nothing is noted here any more")
+            self.sent |= {"n_records": self.sent.get("n_records", 0) + len(records), **changes}
+            beside = self.path.with_suffix(".sent.new")
+            beside.write_text(json.dumps(self.sent))
+            beside.replace(self._note)
+            for record in records:
+                if record.get("kept"):
+                    shutil.rmtree(self.kept(record).parent)
+                if record["do"] == "end":
+                    shutil.rmtree(self._files, ignore_errors=True)
+
+    def seal(self) -> None:
+        """Take no more notes: a call that MLflow answers after all must not disturb who sends this next."""
+        with self._noting:
+            self._is_sealed = True
 
 
 class History:

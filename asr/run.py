@@ -1,17 +1,18 @@
 """What a stage logs -> a run: its journal, and at once MLflow, as long as that answers.
 
-The first call that fails ends the sending for this run, and is told in one line: `python -m asr.tracking replay` sends
-the rest from the journal. So a dead server delays an experiment's record, and never loses it.
+What a server does not take is in the journal, and `python -m asr.tracking replay` sends it later. So a dead server
+delays an experiment's record, and never loses it.
 """
 
-import contextlib
 import getpass
+import json
 import os
 import signal
 import sys
+import tempfile
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,11 +22,11 @@ from asr.errors import UserError
 from asr.journal import JOURNALS, History, Journal, Record, curve
 from asr.machine import exit_on_sigterm, system_metrics
 from asr.provenance import git_commit
+from asr.sender import Sender
+from asr.store import Store, package
 
 EXPERIMENT = "whisper-fine-tuning"
 
-_FLUSH_EVERY_S = 2.0  # metrics wait so long for company, so that a fast training is not slowed by each
-_SLOW_S, _SLOW_TOTAL_S = 1.0, 8.0  # batches of metrics that take longer than the first count towards the second
 _SYSTEM_EVERY_S = 10.0
 _WAIT_S = 30.0  # for a process that was told to end and still saves, or whose forks see only now that it is gone
 
@@ -57,11 +58,10 @@ class Run:
         self._continues = False
         if continues and (earlier := Journal(Path(journal) / f"{continues['journal']}.jsonl")).has_begun():
             self._journal, self._continues = earlier, True
-        self._store = tracking.Store(tracking.tracking_uri())
-        self._offline = False
-        self._pending: list[Record] = []
-        self._flushed_s = self._sampled_s = time.monotonic()
-        self._slow_s = 0.0
+        self._store = Store(tracking.tracking_uri())
+        self._sender = Sender(self._store, self._journal)
+        self._sampled_s = time.monotonic()
+        self._dataset: Record | None = None
 
     def __enter__(self) -> Self:
         self._open_journal()
@@ -70,10 +70,10 @@ class Run:
         if self._continues:
             self._resume()
         else:
-            self._record("start", name=self.name, experiment=self.experiment, parent=self._parent, tags=_tags())
-        if not self._offline:
-            with contextlib.suppress(Exception):  # an old run must not trouble a new one; replay tells what is wrong
-                tracking.close_killed(self._store, self._journal.path.parent)
+            self._journal.append(
+                self._stamped("start", name=self.name, experiment=self.experiment, parent=self._parent, tags=_tags())
+            )
+        self._sender.start()
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -81,6 +81,7 @@ class Run:
         if status == "FAILED":
             self.set_tags({"error": f"{type(error).__name__}: {error}"})
         self._record("end", status=status)
+        self._sender.stop()
         self._journal.close()
         if self._old_handler is not None:
             signal.signal(signal.SIGTERM, self._old_handler)
@@ -94,16 +95,11 @@ class Run:
             time.sleep(0.2)
 
     def _resume(self) -> None:
-        """Go on with the run as it was left, and send what MLflow has not had of it."""
+        """Go on with the run as it was left."""
         records = self._journal.records()
         self.name, self.experiment, self._parent = (records[0][key] for key in ("name", "experiment", "parent"))
         self._history = History(records)
         self._journal.resume(int(time.time() * 1000))
-        with contextlib.suppress(Exception):  # to send it will fail too, and tell why
-            if self._store.lacks(self._journal.sent.get("run_id")):
-                self._journal.forget_sent()
-        self._pending = self._journal.missing(self._store.address)
-        self._flush()
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Log params, nested ones by their dotted names: `train.learning_rate`."""
@@ -125,10 +121,11 @@ class Run:
         return curve(self._journal.records())
 
     def log_headline(self, metrics: Mapping[str, float]) -> None:
-        """Log numbers here and copy them to the parent, so that one row of MLflow's table tells the story."""
-        self.log_metrics(metrics)
-        if self._parent:
-            self._record("headline", metrics={key: float(value) for key, value in metrics.items()})
+        """Log numbers here and copy them to the parent, so that one row of MLflow's table tells the story.
+
+        They are linked to the model that the parent logged, and to the dataset that this run logged last.
+        """
+        self._record("headline", metrics={key: float(value) for key, value in metrics.items()}, dataset=self._dataset)
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         self._record("tags", tags={key: str(value) for key, value in tags.items()})
@@ -137,14 +134,38 @@ class Run:
         """Log what the run reads: `digest` as DVC knows it, `context` such as training or evaluation."""
         if (name, context) in self._history.datasets:
             return
-        self._record("dataset", name=name, digest=digest, n_rows=n_rows, context=context, source=source or name)
+        self._dataset = {"name": name, "digest": digest}
+        self._record("dataset", **self._dataset, n_rows=n_rows, context=context, source=source or name)
 
     def log_artifact(self, path: str | Path, folder: str | None = None) -> None:
         """Log a file, or all files of a directory under its name, into `folder` of the run's artifacts."""
         path = Path(path)
         if not path.exists():
             raise UserError(f"{path}: no such file or directory, so it cannot be logged as an artifact")
-        self._record("artifact", kept=self._journal.keep(path), folder=folder)
+        self._record("artifact", _size_bytes(path), kept=self._journal.keep(path), folder=folder)
+
+    def log_table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Log columns of equal length as the table `name`.json, which MLflow's pages show among evaluations."""
+        rows = list(zip(*columns.values(), strict=True))
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"{name}.json"
+            path.write_text(json.dumps({"columns": list(columns), "data": rows}, ensure_ascii=False), encoding="utf-8")
+            self.log_artifact(path)
+        self.set_tags({"mlflow.loggedArtifacts": json.dumps([{"path": path.name, "type": "table"}])})
+
+    def log_model(self, checkpoint: str | Path, name: str = "model") -> None:
+        """Log a checkpoint with its processor, and make the model in MLflow that metrics are linked to.
+
+        If LOG_MODEL is 1 in the environment, that model holds the checkpoint as `mlflow.transformers.load_model` reads
+        it, with signature and requirements: as many bytes once more.
+        """
+        self.log_artifact(checkpoint)
+        if os.environ.get("LOG_MODEL", "0") in ("", "0"):
+            self._record("model", name=name)
+            return
+        with tempfile.TemporaryDirectory(dir=self._journal.path.parent) as folder:
+            package(Path(checkpoint), packaged := Path(folder) / name)
+            self._record("model", _size_bytes(packaged), name=name, kept=self._journal.keep(packaged))
 
     def to_json(self) -> Record:
         """What a later stage needs to make a child of this run, as `parent`. Holds no credentials."""
@@ -156,31 +177,14 @@ class Run:
             "journal": self._journal.name,
         }
 
-    def _record(self, do: str, **fields: Any) -> None:
-        record = {"do": do, "time_ms": int(time.time() * 1000), **fields}
+    def _record(self, do: str, size_bytes: int = 0, **fields: Any) -> None:
+        record = self._stamped(do, **fields)
         self._journal.append(record)
-        self._pending.append(record)
-        if do != "metrics" or time.monotonic() - self._flushed_s >= _FLUSH_EVERY_S:
-            self._flush()
+        self._sender.put(record, size_bytes)
 
-    def _flush(self) -> None:
-        """Send what waits; the first failure is told in one line, and then only the journal goes on."""
-        if self._offline:
-            return
-        started_s = time.monotonic()
-        try:
-            self._store.send(self._pending, self._journal)
-            took_s = time.monotonic() - started_s
-            if took_s > _SLOW_S and all(record["do"] == "metrics" for record in self._pending):
-                self._slow_s += took_s
-            if self._slow_s > _SLOW_TOTAL_S:
-                raise TimeoutError("answers too slowly")
-        except Exception as error:  # whatever MLflow or its server does, the training is worth more
-            self._offline = True
-            kept = f"all is kept in {self._journal.path}"
-            print(f"{self._store.unreachable(error)}: {kept}; {tracking.REMEDY}", file=sys.stderr)
-        self._pending = []
-        self._flushed_s = time.monotonic()
+    @staticmethod
+    def _stamped(do: str, **fields: Any) -> Record:
+        return {"do": do, "time_ms": int(time.time() * 1000), **fields}
 
 
 def _tags() -> dict[str, str]:
@@ -207,3 +211,7 @@ def _flat(params: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, An
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def _size_bytes(path: Path) -> int:
+    return sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file())
