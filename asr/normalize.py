@@ -6,6 +6,7 @@ goes.
 """
 
 import functools
+import re
 import unicodedata
 from collections.abc import Callable
 
@@ -15,6 +16,10 @@ WITHOUT_SPACES = frozenset({"bo", "dz", "ja", "km", "lo", "my", "th", "wuu", "yu
 # What is typed for an apostrophe, among them U+02BC, a letter in Ukrainian, and U+05F3 of Hebrew.
 _APOSTROPHES = dict.fromkeys(map(ord, "’‘‛ʼʻʹ´`＇׳"), "'")
 _TATWEEL = "\u0640"  # stretches an Arabic word on the page and says nothing
+
+# Whisper's own takes time with the square of the length, and raises on a number of more than 4,300 digits: a loop could
+# stall an evaluation, or end it. Nobody says 1,000 characters in 30 s; what is longer is normalised in such pieces.
+_PIECES = re.compile(r"\S(?:.{0,998}\S)?(?!\S)|\S{1,1000}", re.DOTALL)
 
 
 def written_without_spaces(language: str) -> bool:
@@ -31,7 +36,8 @@ def normalize(text: str, language: str) -> str:
     which one is there: "colour" and "color" are two words.
     """
     if language.lower() == "en":
-        return _english()(unicodedata.normalize("NFKC", text.translate(_APOSTROPHES))).strip()
+        pieces = _PIECES.findall(unicodedata.normalize("NFKC", text.translate(_APOSTROPHES)))
+        return " ".join(" ".join(map(_english(), pieces)).split())
     if language.lower() in ("tr", "az"):  # the dotless i is a letter of its own
         text = text.replace("İ", "i").replace("I", "ı")
     # Twice: what compatibility decomposes can hold capitals ("㎯") and apostrophes ("ŉ") again.
