@@ -12,7 +12,10 @@ from asr.shards import read_columns
 
 PREDICTIONS = "predictions.parquet"
 SYSTEMS = ("hypothesis", "hypothesis_30s", "baseline")
-COLUMNS = ("id", "language", "reference", *SYSTEMS)
+SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("id", "language", "reference", *SYSTEMS, "speaker")]
+    + [("duration_s", pa.float32())]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,7 @@ class Prediction:
     """An utterance of the test split: the corpus' text, and what three decodings made of it, all as written.
 
     `hypothesis` is the tuned model's at its window, `hypothesis_30s` the same model's at 30 s, `baseline` the
-    base checkpoint's at 30 s.
+    base checkpoint's at 30 s. `speaker` and `duration_s` are None where they are unknown.
     """
 
     id: str
@@ -30,6 +33,7 @@ class Prediction:
     hypothesis: str
     hypothesis_30s: str
     baseline: str
+    duration_s: float | None = None
 
 
 def write_hypotheses(hypotheses: Mapping[str, str], folder: Path) -> None:
@@ -49,18 +53,29 @@ def join(features: Path, split: str, systems: Mapping[str, Mapping[str, str]]) -
 
     Raises `UserError` where one of them did not hear exactly these rows.
     """
-    rows = read_columns(features, split, ["id", "language", "speaker", "text"]).to_pylist()
+    rows = read_columns(features, split, ["id", "language", "speaker", "text", "duration_s"]).to_pylist()
     ids = {row["id"] for row in rows}
     for name, heard in systems.items():
         if heard.keys() != ids:
-            raise UserError(f"{name}: predictions of other rows than the {split} split's; run `dvc repro -f baseline`")
+            n_missing, n_foreign = len(ids - heard.keys()), len(heard.keys() - ids)
+            raise UserError(
+                f"{name}: predictions of other rows than the {split} split's: of its {len(ids):,} rows {n_missing:,} "
+                f"are missing, and {n_foreign:,} are of none; run `dvc repro -f baseline`"
+            )
     return [
-        Prediction(row["id"], row["language"], row["speaker"], row["text"], *(systems[s][row["id"]] for s in SYSTEMS))
+        Prediction(
+            id=row["id"],
+            language=row["language"],
+            speaker=row["speaker"],
+            reference=row["text"],
+            **{name: systems[name][row["id"]] for name in SYSTEMS},
+            duration_s=row["duration_s"],
+        )
         for row in rows
     ]
 
 
 def write_predictions(predictions: Sequence[Prediction], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    columns = {name: [getattr(row, name) for row in predictions] for name in COLUMNS}
-    pq.write_table(pa.table(columns), folder / PREDICTIONS, compression="zstd")
+    columns = {name: [getattr(row, name) for row in predictions] for name in SCHEMA.names}
+    pq.write_table(pa.table(columns, SCHEMA), folder / PREDICTIONS, compression="zstd")

@@ -2,7 +2,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from asr.errors import UserError
-from asr.predictions import COLUMNS, join, read_hypotheses, write_hypotheses, write_predictions
+from asr.predictions import join, read_hypotheses, write_hypotheses, write_predictions
 from tests.builders import example, write_features
 
 
@@ -28,13 +28,17 @@ def test_hypotheses_are_read_back(tmp_path):
 def test_each_row_of_the_split_meets_what_each_system_heard(features, tmp_path):
     write_predictions(join(features, "test", SYSTEMS), tmp_path / "report")
     table = pq.read_table(tmp_path / "report/predictions.parquet")
-    assert tuple(table.column_names) == COLUMNS
+    assert table.column_names == [
+        *("id", "language", "reference", "hypothesis", "hypothesis_30s", "baseline"),
+        *("speaker", "duration_s"),
+    ]
     assert [tuple(row.values()) for row in table.to_pylist()] == [
-        ("a", "es", "Hola.", "a1", "a2", "a0"),
-        ("b", "hi", "नमस्ते", "b1", "b2", "b0"),
+        ("a", "es", "Hola.", "a1", "a2", "a0", "s", 1.0),
+        ("b", "hi", "नमस्ते", "b1", "b2", "b0", None, 1.0),
     ]
 
 
-def test_predictions_of_other_rows_are_refused(features):
-    with pytest.raises(UserError, match="baseline: predictions of other rows"):
-        join(features, "test", {**SYSTEMS, "baseline": {"a": "a0"}})
+def test_predictions_of_other_rows_are_refused_with_their_numbers(features):
+    of_another_run = {"a": "a0", "c": "c0", "d": "d0"}
+    with pytest.raises(UserError, match=r"baseline: .* of its 2 rows 1 are missing, and 2 are of none"):
+        join(features, "test", {**SYSTEMS, "baseline": of_another_run})
