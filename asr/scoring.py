@@ -1,165 +1,176 @@
-"""References and what was heard -> word and character error rates and their uncertainty.
+"""References and what was heard -> word and character error rates, their uncertainty, and where they come from.
 
-jiwer aligns each utterance once; all else is sums over its counts, micro-averaged (errors over reference
-words), so that a bootstrap of a thousand samples is one matrix product. `N` utterances, `U` resampled units,
-`S` samples.
+jiwer aligns each utterance once; all else is sums over its counts. `N` utterances.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from asr.bootstrap import intervals, ratios, units_of
+from asr.confusions import confusions
 from asr.edits import Counts, edits
 from asr.errors import UserError
-from asr.normalize import normalize
-from asr.predictions import Prediction
-
-MIN_SPEAKERS = 5  # under this, resampling speakers says more about the few voices than about the uncertainty
-_DRAWS_AT_ONCE = 4_000_000  # bounds the bootstrap's memory (32 MB), whatever the size of the test set
+from asr.failures import FAILURES, failures
+from asr.leaks import Leak, text_key
+from asr.normalize import normalize, written_without_spaces
+from asr.predictions import SYSTEMS, Prediction
+from asr.slices import Rows, by_duration, by_speaker, by_text, ends
 
 Scores = dict[str, Any]
 
-# A score's name -> its interval's, and the interval of its difference after minus before.
-_INTERVALS = {
-    "wer": ("wer_interval", "difference_interval"),
-    "cer": ("cer_interval", "difference_cer_interval"),
-    "wer_normalized": ("wer_normalized_interval", "difference_normalized_interval"),
-}
+# What a slice tells of the scores of a group.
+_OF_SLICE = (
+    *("n_utterances", "n_words", "wer", "cer", "wer_interval", "cer_interval", "interval_unit"),
+    *("difference_interval", "difference_cer_interval", "better_share", "better_cer_share"),
+)
 
 
-def metrics(predictions: Sequence[Prediction], bootstrap_samples: int, seed: int) -> Scores:
+@dataclass(frozen=True)
+class Counted:
+    """What is counted of one system: edits (N, 4) under wer, cer and wer_normalized, and `failures` (N, 3)."""
+
+    edits: Mapping[str, Counts]
+    failures: npt.NDArray[np.bool_]
+
+    def of(self, rows: Rows) -> "Counted":
+        return Counted({score: counts[rows] for score, counts in self.edits.items()}, self.failures[rows])
+
+
+def metrics(
+    predictions: Sequence[Prediction], bootstrap_samples: int, seed: int, *, leak: Leak | None = None
+) -> Scores:
     """The content of metrics.json: ratios, not percent; None where there are no words, never NaN.
 
     Overall and for each language: the scores after training, `window_30s` (the same model at 30 s),
-    `baseline`, and 95 % percentile intervals; those of differences are paired, both models on the same
-    resamples, so an interval below zero says that training helped. `interval_unit` tells what was resampled:
-    speakers, or utterances where fewer than `MIN_SPEAKERS` speakers are known. References without a word
-    after normalisation are counted in `n_empty_normalized` and left out of `wer_normalized`. Raises
-    `UserError` if there is nothing to score.
+    `baseline`, and what `asr.bootstrap.intervals` says of after and before; `interval_unit` tells what was resampled.
+    References without a word after normalisation are counted in `n_empty_normalized` and left out of
+    `wer_normalized`. `empty_share`, `looping_share` and `overlong_share` are those of `asr.failures`.
+
+    Slices have fewer numbers: `duration_s` by the edges of `asr.slices`; `speaker` where some are known, with its
+    `worst` and `best` as lists; `text` as `seen` or `unseen` and `leak` only if the caller knows what was trained.
+    `confusions` is the list of `asr.confusions`. Raises `UserError` if there is nothing to score.
     """
     if not predictions:
         raise UserError(
             "no test utterances to score: the test split is empty; raise data.split.test or add a test split"
         )
-    systems = {name: _count(predictions, name) for name in ("hypothesis", "hypothesis_30s", "baseline")}
-    if not systems["hypothesis"]["wer"][:, 3].any():
+    languages = [prediction.language for prediction in predictions]
+    texts = _normalized(predictions)
+    systems = {name: _count(predictions, name, texts) for name in SYSTEMS}
+    if not systems["hypothesis"].edits["wer"][:, 3].any():
         raise UserError(f"none of the {len(predictions)} test utterances has a word in its reference: mend their text")
-    languages = np.array([prediction.language for prediction in predictions])
-    speakers = [prediction.speaker for prediction in predictions]
 
-    def group(rows: npt.NDArray[np.intp]) -> Scores:
-        chosen = {name: {score: counts[rows] for score, counts in table.items()} for name, table in systems.items()}
-        units, unit = _units([speakers[row] for row in rows])
-        intervals = _intervals(chosen["hypothesis"], chosen["baseline"], units, bootstrap_samples, seed)
+    def group(rows: Rows) -> Scores:
+        after, at_30s, before = (systems[name].of(rows) for name in SYSTEMS)
+        units, unit = units_of([predictions[row].speaker for row in rows])
         return {
-            **_scores(chosen["hypothesis"]),
-            "window_30s": _scores(chosen["hypothesis_30s"]),
-            "baseline": _scores(chosen["baseline"]),
-            **intervals,
+            **_scores(after),
+            "window_30s": _scores(at_30s),
+            "baseline": _scores(before),
+            **intervals(after.edits, before.edits, units, bootstrap_samples, seed),
             "interval_unit": unit,
         }
 
+    def cut(rows: Rows) -> Scores:
+        scores = group(rows)
+        return {name: scores[name] for name in _OF_SLICE} | {
+            "baseline": {name: scores["baseline"][name] for name in ("wer", "cer")}
+        }
+
+    scores = group(np.arange(len(predictions)))
+    scores["language"] = {name: group(_rows(languages, name)) for name in sorted(set(languages))}
+    scores["duration_s"] = {name: cut(rows) for name, rows in by_duration(predictions).items()}
+    if speakers := by_speaker(predictions):
+        score = "cer" if all(map(written_without_spaces, languages)) else "wer"
+        worst, best, n_compared = ends(speakers, systems["hypothesis"].edits[score])
+        named = {
+            end: [{"speaker": name} | cut(speakers[name]) for name in names]
+            for end, names in (("worst", worst), ("best", best))
+        }
+        scores["speaker"] = {"n_speakers": len(speakers), "n_compared": n_compared, **named}
+    if leak is not None:
+        scores["text"] = {name: cut(rows) for name, rows in by_text(predictions, leak).items()}
+        scores["leak"] = _leak(predictions, leak)
+    scores["confusions"] = confusions(texts["reference"], texts["hypothesis"], texts["baseline"], languages)
+    return scores
+
+
+def _rows(languages: Sequence[str], name: str) -> Rows:
+    return np.flatnonzero(np.array(languages) == name)
+
+
+def _normalized(predictions: Sequence[Prediction]) -> dict[str, list[str]]:
+    """The references and what each system heard, normalised; equal texts once, for English takes its time."""
+    known: dict[tuple[str, str], str] = {}
+
+    def once(text: str, language: str) -> str:
+        if (text, language) not in known:
+            known[text, language] = normalize(text, language)
+        return known[text, language]
+
     return {
-        **group(np.arange(len(predictions))),
-        "language": {str(language): group(np.flatnonzero(languages == language)) for language in np.unique(languages)},
+        name: [once(getattr(prediction, name), prediction.language) for prediction in predictions]
+        for name in ("reference", *SYSTEMS)
     }
 
 
-def _count(predictions: Sequence[Prediction], system: str) -> dict[str, Counts]:
-    """The counts under each score of one column of `Prediction`."""
+def _count(predictions: Sequence[Prediction], system: str, texts: Mapping[str, list[str]]) -> Counted:
+    """The counts of one column of `Prediction`, given all columns normalised."""
     references = [prediction.reference for prediction in predictions]
     hypotheses = [getattr(prediction, system) for prediction in predictions]
-    languages = [prediction.language for prediction in predictions]
-    normalized = edits(
-        [normalize(text, language) for text, language in zip(references, languages, strict=True)],
-        [normalize(text, language) for text, language in zip(hypotheses, languages, strict=True)],
+    normalized = edits(texts["reference"], texts[system])
+    return Counted(
+        {
+            "wer": edits(references, hypotheses),
+            "cer": edits(references, hypotheses, characters=True),
+            "wer_normalized": normalized * (normalized[:, 3:] > 0),
+        },
+        failures(texts["reference"], texts[system]),
     )
-    return {
-        "wer": edits(references, hypotheses),
-        "cer": edits(references, hypotheses, characters=True),
-        "wer_normalized": normalized * (normalized[:, 3:] > 0),
-    }
 
 
-def _scores(table: dict[str, Counts]) -> Scores:
-    substitutions, insertions, deletions, n_words = (int(total) for total in table["wer"].sum(axis=0))
-    rates = {name: _ratios(counts.sum(axis=0, keepdims=True))[0] for name, counts in table.items()}
+def _scores(counted: Counted) -> Scores:
+    substitutions, insertions, deletions, n_words = (int(total) for total in counted.edits["wer"].sum(axis=0))
+    rates = {name: ratios(counts.sum(axis=0, keepdims=True))[0] for name, counts in counted.edits.items()}
+    shares = dict(zip(FAILURES, counted.failures.mean(axis=0), strict=True))
     return {
         **{name: None if np.isnan(rate) else float(rate) for name, rate in rates.items()},
-        "n_utterances": len(table["wer"]),
+        "n_utterances": len(counted.failures),
         "n_words": n_words,
         "substitutions": substitutions,
         "insertions": insertions,
         "deletions": deletions,
-        "n_empty_normalized": int((table["wer_normalized"][:, 3] == 0).sum()),
+        "n_empty_normalized": int((counted.edits["wer_normalized"][:, 3] == 0).sum()),
+        **{f"{name}_share": float(share) for name, share in shares.items()},
     }
 
 
-def _ratios(sums: Counts) -> npt.NDArray[np.float64]:
-    """Errors over reference units of each row of (S, 4); NaN where there are no units."""
-    n_units = sums[:, 3]
-    return np.divide(sums[:, :3].sum(axis=1), n_units, out=np.full(len(sums), np.nan), where=n_units > 0)
-
-
-def _units(speakers: Sequence[str | None]) -> tuple[npt.NDArray[np.intp], str]:
-    """The unit, 0..U-1, that each utterance is resampled with, and its name; unknown speakers are not shared."""
-    if len({speaker for speaker in speakers if speaker is not None}) < MIN_SPEAKERS:
-        return np.arange(len(speakers)), "utterance"
-    names = [("speaker", speaker) if speaker is not None else ("row", str(row)) for row, speaker in enumerate(speakers)]
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
-    return np.array([numbers[name] for name in names]), "speaker"
-
-
-def _intervals(
-    after: dict[str, Counts],
-    before: dict[str, Counts],
-    units: npt.NDArray[np.intp],
-    n_samples: int,
-    seed: int,
-) -> Scores:
-    """95 % percentile intervals of each score after training, and of after minus before, paired."""
-    columns = [side[name] for name in _INTERVALS for side in (after, before)]
-    per_utterance = np.concatenate(columns, axis=1)  # (N, 4 * 6)
-    per_unit = np.zeros((units.max() + 1, per_utterance.shape[1]))
-    np.add.at(per_unit, units, per_utterance)
-    sums = _resampled(per_unit, n_samples, seed)
-    intervals: Scores = {}
-    for number, (own, difference) in enumerate(_INTERVALS.values()):
-        rates_after, rates_before = (_ratios(sums[:, start : start + 4]) for start in (8 * number, 8 * number + 4))
-        intervals[own] = _percentiles(rates_after)
-        intervals[difference] = _percentiles(rates_after - rates_before)
-    return intervals
-
-
-def _resampled(per_unit: Counts, n_samples: int, seed: int) -> Counts:
-    """Sums over S resamples, with replacement, of the rows of (U, K): (S, K)."""
-    generator = np.random.default_rng(seed)
-    n_units = len(per_unit)
-    n_at_once = max(1, _DRAWS_AT_ONCE // n_units)
-    parts = []
-    for start in range(0, n_samples, n_at_once):
-        n_rows = min(n_at_once, n_samples - start)
-        drawn = generator.integers(n_units, size=(n_rows, n_units)) + n_units * np.arange(n_rows)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=n_rows * n_units).reshape(n_rows, n_units)
-        parts.append(times.astype(np.float64) @ per_unit)  # as floats: integers miss the fast matrix product
-    return np.concatenate(parts)
-
-
-def _percentiles(rates: npt.NDArray[np.float64]) -> list[float] | None:
-    """The middle 95 % of the rates; samples without any reference word say nothing."""
-    known = rates[~np.isnan(rates)]
-    return [float(edge) for edge in np.percentile(known, (2.5, 97.5))] if len(known) else None
+def _leak(predictions: Sequence[Prediction], leak: Leak) -> Scores:
+    """How many of the test set's texts and speakers are in train too, and of how many."""
+    texts = {text_key(row.language, row.reference) for row in predictions}
+    speakers = {row.speaker for row in predictions if row.speaker is not None}
+    return {
+        "n_texts": len(texts),
+        "n_texts_in_train": len(texts & leak.texts),
+        "n_speakers": len(speakers),
+        "n_speakers_in_train": len(speakers & leak.speakers),
+    }
 
 
 def flat(scores: Scores, prefix: str = "") -> dict[str, float]:
-    """The numbers of metrics.json by dotted names, as a tracking server wants them; intervals as `.low` and `.high`."""
+    """The numbers of metrics.json by dotted names, as a tracking server wants them; intervals as `.low` and `.high`.
+
+    Lists of anything else (speakers, confusions) hold names of the corpus and are left out.
+    """
     found: dict[str, float] = {}
     for key, value in scores.items():
         if isinstance(value, dict):
             found |= flat(value, f"{prefix}{key}.")
-        elif isinstance(value, list):
+        elif key.endswith("interval") and value is not None:
             found |= {f"{prefix}{key}.low": value[0], f"{prefix}{key}.high": value[1]}
         elif isinstance(value, int | float):
             found[f"{prefix}{key}"] = value
