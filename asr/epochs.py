@@ -1,20 +1,19 @@
 """The clips that an epoch takes -> its batches, in an order that (seed, epoch) alone decides.
 
-Row groups permuted -> pools of some 1,000 clips -> in a pool, clips of one encoder window sorted by the
-length of their labels -> global batches of exactly `batch_size` clips -> permuted. What a pool leaves over of a window
-is carried into the next one. A global batch is one optimiser step; ranks and accumulation share it as micro-batches.
+Row groups permuted -> pools of some 1,000 clips, permuted -> of those of one encoder window, global batches of exactly
+`batch_size` clips -> permuted. What a pool leaves over of a window is carried into the next one. A global batch is one
+optimiser step; ranks and accumulation share it as micro-batches.
+
+Which clips share a step is left to chance: batches of like length would pad less, but learn worse (docs/results.md).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import zip_longest
 
 import numpy as np
 
 from asr.blocks import Block
 from asr.rows import Drawn, RowNumbers
-
-N_STRATA = 4  # of label lengths, one batch of each of which comes in any so many steps
 
 
 @dataclass(frozen=True)
@@ -45,9 +44,10 @@ def plan_epoch(
     blocks: list[Block], drawn: Drawn, batch_size: int, seed: tuple[int, int] | None, pool_size: int
 ) -> list[RowNumbers]:
     """The global batches of an epoch, of numbers of clips in `drawn`: each once, `batch_size` of one window in each,
-    less where one runs out.
+    less where one runs out. In a batch they are sorted by the length of their labels.
 
-    `seed` is (seed, epoch); None keeps the blocks in the index' order, for validation.
+    `seed` is (seed, epoch); None keeps the blocks in the index' order, for validation, where batches are of like
+    length, too.
     """
     random = None if seed is None else np.random.default_rng(seed)
     batches: list[RowNumbers] = []
@@ -59,12 +59,15 @@ def plan_epoch(
             of_window = np.concatenate([carried.pop(window, clips[:0]), clips[drawn.windows[clips] == window]])
             n_taken = len(of_window) if is_last else len(of_window) // batch_size * batch_size
             carried[window] = of_window[n_taken:]
-            taken = of_window[:n_taken]
-            taken = taken[np.argsort(drawn.n_labels[taken], kind="stable")]
-            in_pool += [taken[first : first + batch_size] for first in range(0, n_taken, batch_size)]
-        order = range(len(in_pool)) if random is None else _mixed(len(in_pool), random)
+            taken = of_window[:n_taken] if random else _by_length(of_window[:n_taken], drawn)
+            in_pool += [_by_length(taken[first : first + batch_size], drawn) for first in range(0, n_taken, batch_size)]
+        order = random.permutation(len(in_pool)).tolist() if random else range(len(in_pool))
         batches += [in_pool[position] for position in order]
     return batches
+
+
+def _by_length(clips: RowNumbers, drawn: Drawn) -> RowNumbers:
+    return clips[np.argsort(drawn.n_labels[clips], kind="stable")]
 
 
 def _pools(
@@ -85,16 +88,6 @@ def _pools(
             clips = np.concatenate(pool)
             yield (clips if random is None else random.permutation(clips)), is_last
             pool, n_clips = [], 0
-
-
-def _mixed(n: int, random: np.random.Generator) -> list[int]:
-    """The numbers under `n`, permuted so that any `N_STRATA` from a multiple of it on are of all parts of the range.
-
-    Batches of long labels differ from those of short ones in loss, and in languages: steps alternate between them.
-    """
-    strata = [random.permutation(stratum).tolist() for stratum in np.array_split(np.arange(n), N_STRATA)]
-    rounds = [[number for number in turn if number is not None] for turn in zip_longest(*strata)]
-    return [number for turn in rounds for number in random.permutation(turn).tolist()]
 
 
 def divide(batch: RowNumbers, drawn: Drawn, layout: Layout) -> list[MicroBatch]:

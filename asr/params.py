@@ -134,7 +134,7 @@ class Lora(Section):
 class Train(Section):
     max_steps: Annotated[int, Field(ge=1)] = 80
     batch_size: Annotated[int, Field(ge=1)] = 8
-    gradient_accumulation_steps: Annotated[int, Field(ge=1)] = 2
+    gradient_accumulation_steps: Annotated[int, Field(ge=1)] = 1
     learning_rate: Annotated[float, Field(gt=0)] = 5e-5
     warmup_steps: Annotated[int, Field(ge=0)] = 10
     schedule: Schedule = "linear"

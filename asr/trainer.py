@@ -75,16 +75,17 @@ class WhisperTrainer(Seq2SeqTrainer):
 
     def _token_losses(self, model: torch.nn.Module, inputs: Batch) -> torch.Tensor:
         """The sum of the losses of all tokens that are not masked; smoothed in training only."""
+        scored = inputs["labels"] != MASKED
         with autocast(self.args.device, self.dtype):
             logits = model(
                 input_features=inputs["input_features"],
                 decoder_input_ids=inputs["decoder_input_ids"],
                 use_cache=False,
-            ).logits
+                scored=scored,  # the rest needs no logits
+            )
         return F.cross_entropy(
-            logits.float().flatten(0, 1),
-            inputs["labels"].flatten(),
-            ignore_index=MASKED,
+            logits.float(),
+            inputs["labels"][scored],
             reduction="sum",
             label_smoothing=self.label_smoothing if model.training else 0.0,
         )

@@ -13,7 +13,7 @@ from asr.attempt import Attempt
 from asr.batches import EpochBatches
 from asr.candidates import Candidates, interpolate
 from asr.curves import Curves, Log
-from asr.device import attention_for, best_device, resolve_precision
+from asr.device import attention_for, best_device, keep_freed_memory, resolve_precision
 from asr.epochs import Layout
 from asr.params import Params, Train
 from asr.progress import say
@@ -68,6 +68,8 @@ def train(
     number; `SystemExit` where SIGTERM or SIGINT has ended it, after a checkpoint is saved.
     """
     set_seed(params.train.seed)
+    if best_device().type == "cpu":
+        keep_freed_memory()
     network = checkpoints.load_model(base, WindowedWhisper)
     arguments = training_arguments(params.train, attempt.folder)
     fitting.check(read_index(features), base, network.config, params, arguments.world_size)

@@ -59,10 +59,17 @@ class WindowedWhisper(WhisperForConditionalGeneration):
     # `wraps` keeps the signature, which `generate` inspects to learn what the model takes.
     @functools.wraps(WhisperForConditionalGeneration.forward)
     def forward(  # type: ignore[override]
-        self, input_features: torch.Tensor | None = None, *args: Any, **kwargs: Any
+        self,
+        input_features: torch.Tensor | None = None,
+        *args: Any,
+        scored: torch.Tensor | None = None,
+        **kwargs: Any,
     ) -> Any:
+        """As transformers' own; with `scored` (B, L), bool, the logits (N, vocabulary) of these N positions alone."""
         with self.window_of(input_features):
-            return super().forward(input_features, *args, **kwargs)
+            if scored is None:
+                return super().forward(input_features, *args, **kwargs)
+            return self.proj_out(self.model(input_features, *args, **kwargs).last_hidden_state[scored])
 
     def generate(self, input_features: torch.Tensor | None = None, **kwargs: Any) -> Any:  # type: ignore[override]
         with self.window_of(input_features):

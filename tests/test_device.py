@@ -1,7 +1,26 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from asr.device import autocast, resolve_precision
+
+PAGE_FAULTS = """
+from resource import RUSAGE_SELF, getrusage
+import torch
+from asr.device import keep_freed_memory
+
+def faults_of_a_second_tensor():
+    torch.ones(2**24)  # 64 MB
+    before = getrusage(RUSAGE_SELF).ru_minflt
+    torch.ones(2**24)
+    return getrusage(RUSAGE_SELF).ru_minflt - before
+
+plain = faults_of_a_second_tensor()
+keep_freed_memory()
+print(plain, faults_of_a_second_tensor())
+"""
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("float32", torch.float32), ("bf16", torch.bfloat16)])
@@ -23,3 +42,9 @@ def test_under_autocast_products_have_that_precision_and_weights_keep_theirs(dty
     with autocast(torch.device("cpu"), dtype):
         assert layer(torch.ones(1, 4)).dtype == dtype
     assert layer.weight.dtype == torch.float32
+
+
+def test_memory_that_was_freed_is_taken_again_without_asking_the_system():
+    said = subprocess.run([sys.executable, "-c", PAGE_FAULTS], capture_output=True, text=True, check=True).stdout
+    plain, kept = map(int, said.split())
+    assert plain > 10_000 and kept < 100

@@ -84,6 +84,18 @@ def test_at_30_s_logits_and_gradients_are_bit_equal_to_stock(pair):
     assert all(torch.equal(stock[1][name], windowed[1][name]) for name in stock[1])
 
 
+def test_what_is_scored_gets_the_logits_of_stock_and_where_nothing_is_the_gradient_is_0(pair):
+    stock, windowed = pair
+    features, tokens = torch.randn(2, 80, 3000), torch.randint(0, 256, (2, 5))
+    scored = torch.tensor([[True, True, False, True, False], [False, True, False, False, False]])
+    expected = stock(features, decoder_input_ids=tokens).logits[scored]
+    assert torch.allclose(windowed(features, decoder_input_ids=tokens, scored=scored), expected, atol=1e-6)
+    windowed.zero_grad()
+    windowed(features, decoder_input_ids=tokens, scored=torch.zeros_like(scored)).sum().backward()
+    gradients = [weight.grad for weight in windowed.parameters() if weight.requires_grad]
+    assert gradients and not any(gradient is None or gradient.any() for gradient in gradients)
+
+
 def test_at_30_s_generate_gives_the_tokens_of_stock(pair):
     features = torch.randn(2, 80, 3000)
     stock, windowed = (network.generate(features, max_new_tokens=12) for network in pair)
