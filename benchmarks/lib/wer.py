@@ -34,7 +34,7 @@ class Plan:
     min_train_words: int = 4
     test_share: float = 0.7  # of the clips of `min_words`
     n_train: int = 320
-    seeds: tuple[int, ...] = (1, 2, 3)
+    seeds: tuple[int, ...] = (1, 2, 3, 4)
     max_steps: int = 40
     batch_size: int = 8
     learning_rate: float = 1e-5  # the notebook's
