@@ -125,7 +125,7 @@ def _wer_targets(found: Mapping[str, Any]) -> list[Target]:
     enough = found["n_words"] >= MIN_WORDS and len(found["pooled"]["language"]) > 1 and len(found["seeds"]) > 2
     return [
         Target(
-            f"upper bound of WER(ours) - WER(notebook's), points, {found['n_words']:,} words, {len(found['seeds'])} seeds",
+            f"WER(ours) - WER(notebook's) at most, points; {found['n_words']:,} words, {len(found['seeds'])} seeds",
             100 * found["pooled"]["difference_interval"][1] if enough else None,
             at_most=MAX_DIFFERENCE_POINTS,
         )
