@@ -1,7 +1,9 @@
 """What many tests share: a new small checkpoint, and real speech."""
 
 import contextlib
+import io
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from asr import params
 from asr.base import fetch
 from asr.cache import cache_folder
 from asr.errors import UserError
+from asr.run import Run
 from asr.sources import tuxpaint
 from asr.utterances import Utterance
 
@@ -52,6 +55,33 @@ def real_clips():
     return [
         (str(path), path.parent.name, path.with_suffix(".txt").read_text()) for path in sorted(folder.rglob("*.ogg"))
     ]
+
+
+@pytest.fixture(scope="session")
+def experiments(tmp_path_factory):
+    """A folder with MLflow's database, which takes seconds to make."""
+    folder = tmp_path_factory.mktemp("experiments")
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as said:
+        patch.chdir(folder)
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
+            patch.delenv(name, raising=False)
+        with Run("first", journal=folder / "journal"):
+            pass
+    assert said.getvalue().startswith("creating the experiments' database mlflow.db\n")
+    return folder
+
+
+@pytest.fixture
+def client(experiments, monkeypatch):
+    """MLflow's client of a database that runs go to meanwhile; what handles SIGTERM is put back."""
+    from mlflow import MlflowClient
+
+    uri = f"sqlite:///{experiments / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
+    handler = signal.getsignal(signal.SIGTERM)
+    yield MlflowClient(uri)
+    signal.signal(signal.SIGTERM, handler)
 
 
 def _made(folder: Path) -> Path:
