@@ -1,40 +1,64 @@
-"""A checkpoint and the shards -> what the checkpoint hears in each clip of a split, by greedy decoding in batches.
+"""A checkpoint and the shards -> what the checkpoint hears in each clip of a split, decoded in batches.
 
-The encoder may compute in bf16; the decoder, which decides near ties between tokens, computes in float32.
+The encoder may compute in bf16; the decoder, which decides near ties between tokens, computes in float32. A clip that
+runs away, in a loop or past all that its duration can hold, is heard a second time, by sampling.
 Axis names: B batch, T frames, M mel bins, P tokens of the prefix.
 """
 
+from collections import Counter
+from collections.abc import Sequence
+from hashlib import blake2b
 from pathlib import Path
 
 import torch
 from transformers import WhisperTokenizer
+from transformers.modeling_outputs import BaseModelOutput
 
 from asr import checkpoints
 from asr.batches import Batch, EpochBatches
 from asr.device import attention_for, autocast, best_device, resolve_precision
+from asr.errors import UserError
 from asr.features import FRAMES_PER_SECOND
+from asr.loops import ran_away, without_loop
 from asr.progress import track
+from asr.prompts import check_generation_config, is_multilingual, prefix_of
+from asr.search import beam, greedy, sampled
 from asr.whisper import WindowedWhisper
 
 BATCH_SIZE = 16
 # The bound on what is heard in a clip: far over any transcript (those of 0.4 s clips in Cyrillic have up to 60 tokens
-# a second, longer clips up to 25), so that only a decoder that repeats itself for ever meets it.
+# a second, longer clips up to 25), so that only a decoder that runs away meets it.
 MIN_NEW_TOKENS = 32
 NEW_TOKENS_PER_SECOND = 40
-# Finished clips leave the batch as soon as they are a quarter of it: taking them out copies the others' caches.
-COMPACT_BELOW = 0.75
+RETRY_TEMPERATURE = 0.6
+FROM_ROWS, DETECT = "row", "detect"
+# What a generation config may ask for that `greedy` does not do, and how it says that it does not ask.
+BEYOND_GREEDY = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "encoder_no_repeat_ngram_size": 0}
 
 
 def transcribe(
-    folder_of_checkpoint: Path, features: Path, split: str, window_s: int, precision: str, description: str
+    folder_of_checkpoint: Path,
+    features: Path,
+    split: str,
+    window_s: int,
+    precision: str,
+    description: str,
+    *,
+    beams: int = 1,
+    language: str = FROM_ROWS,
+    counts: Counter[str] | None = None,
 ) -> dict[str, str]:
     """The hypothesis for each clip of `split`, by its id, as the model writes it.
 
-    `window_s` as in params.yaml (30: Whisper's own); `precision`, the encoder's: auto, bf16 or float32. The language
-    of a clip is that of its labels; `description` stands beside the progress.
+    `window_s` as in params.yaml (30: Whisper's own); `precision`, the encoder's: auto, bf16 or float32; `description`
+    stands beside the progress; the rest as in `decode_batch`. Raises `UserError` for a checkpoint that the features
+    were not made for, that lacks a complete generation config, or that cannot detect a language.
     """
     device = best_device()
     network = checkpoints.load_model(folder_of_checkpoint, WindowedWhisper).eval()
+    check_generation_config(network, folder_of_checkpoint)
+    if language == DETECT and not is_multilingual(network):
+        raise UserError(f"{folder_of_checkpoint} knows English only; it cannot detect the language of a clip")
     network.to(device)
     network.set_attn_implementation(attention_for(window_s, device))
     tokenizer = WhisperTokenizer.from_pretrained(folder_of_checkpoint)
@@ -44,59 +68,76 @@ def transcribe(
     dtype = resolve_precision(precision)
     hypotheses: dict[str, str] = {}
     for batch in track(batches, description, total=len(batches)):
-        tokens = decode_batch(network, batch, dtype)
+        tokens = decode_batch(network, batch, dtype, beams=beams, language=language, counts=counts)
         texts = tokenizer.batch_decode(tokens, skip_special_tokens=True)
         hypotheses |= dict(zip(batch["ids"], (text.strip() for text in texts), strict=True))
     return hypotheses
 
 
 @torch.inference_mode()
-def decode_batch(network: WindowedWhisper, batch: Batch, dtype: torch.dtype) -> list[list[int]]:
-    """The new tokens of each clip of a batch of `EpochBatches`, without prefix and end."""
+def decode_batch(
+    network: WindowedWhisper,
+    batch: Batch,
+    dtype: torch.dtype,
+    *,
+    beams: int = 1,
+    language: str = FROM_ROWS,
+    counts: Counter[str] | None = None,
+) -> list[list[int]]:
+    """The new tokens of each clip of a batch of `EpochBatches`, without prefix and end.
+
+    `beams`: 1 decodes greedily. `language`: `row`, that of a clip's labels, or `detect`, the likeliest to Whisper.
+    Adds to `counts`: `clips`; `loops`, those that ran away; `retries_that_helped`; `other_language`, those detected
+    otherwise than the row says. Raises `UserError` for labels of another tokenizer.
+    """
     features = batch["input_features"].to(network.device)
     with network.window_of(features), autocast(network.device, dtype):
         heard = network.model.encoder(features).last_hidden_state.float()
-    no_timestamps: int = network.generation_config.no_timestamps_token_id  # type: ignore[attr-defined]
-    n_prefix = int((batch["decoder_input_ids"][0] == no_timestamps).nonzero()[0]) + 1
-    prefix = batch["decoder_input_ids"][:, :n_prefix].to(network.device)
+    counts = Counter() if counts is None else counts
+    counts["clips"] += len(features)
+    prefix = prefix_of(network, batch["decoder_input_ids"]).to(network.device)
+    if language == DETECT:
+        detected = network.detect_language(encoder_outputs=BaseModelOutput(heard))
+        counts["other_language"] += int((detected != prefix[:, 1]).sum())
+        prefix[:, 1] = detected
     seconds = batch["n_frames"] / FRAMES_PER_SECOND
     bounds = (MIN_NEW_TOKENS + NEW_TOKENS_PER_SECOND * seconds).long()
-    return greedy(network, heard, prefix, bounds.clamp(max=network.config.max_target_positions - n_prefix))
+    bounds = bounds.clamp(max=network.config.max_target_positions - prefix.shape[1])
+    if beams > 1 or _asks_for_more_than_greedy(network):
+        found = beam(network, features, heard, prefix, bounds, beams)
+    else:
+        found = greedy(network, heard, prefix, bounds)
+    return _retried(network, heard, prefix, bounds, found, batch["ids"], counts)
 
 
-def greedy(
-    network: WindowedWhisper, heard: torch.Tensor, prefix: torch.Tensor, bounds: torch.Tensor
+def _retried(
+    network: WindowedWhisper,
+    heard: torch.Tensor,
+    prefix: torch.Tensor,
+    bounds: torch.Tensor,
+    found: list[list[int]],
+    ids: Sequence[str],
+    counts: Counter[str],
 ) -> list[list[int]]:
-    """The likeliest token after the other, until the end token or the clip's bound: what `generate` returns.
+    """`found`, but for clips that ran away: what sampling hears in them if that ends, else the loop's first unit alone.
 
-    `heard` (B, T / 2, width) is the encoder's last state, `prefix` (B, P), `bounds` (B,) counts of new tokens. Takes
-    finished clips out of the batch, so that one that repeats itself for ever costs little more than itself.
+    Seeded by the clip's id, so that neither its batch mates nor their order matter.
     """
+    limits = bounds.tolist()
+    rows = [row for row, tokens in enumerate(found) if ran_away(tokens, limits[row])]
+    counts["loops"] += len(rows)
+    if not rows:
+        return found
+    seeds = [int.from_bytes(blake2b(ids[row].encode(), digest_size=4).digest()) for row in rows]
+    again = sampled(network, heard[rows], prefix[rows], bounds[rows], RETRY_TEMPERATURE, seeds)
+    kept = list(found)
+    for row, tokens in zip(rows, again, strict=True):
+        ended = not ran_away(tokens, limits[row])
+        counts["retries_that_helped"] += ended
+        kept[row] = tokens if ended else without_loop(found[row])
+    return kept
+
+
+def _asks_for_more_than_greedy(network: WindowedWhisper) -> bool:
     settings = network.generation_config
-    found: list[list[int]] = [[] for _ in bounds]
-    clips = list(range(len(bounds)))  # the clip in each row of the batch
-    going = set(clips)
-    tokens, cache = prefix, None
-    while going:
-        state = network.model.decoder(
-            input_ids=tokens, encoder_hidden_states=heard, past_key_values=cache, use_cache=True
-        )
-        cache = state.past_key_values
-        scores = network.proj_out(state.last_hidden_state[:, -1])
-        scores[:, settings.suppress_tokens or []] = -torch.inf
-        if tokens is prefix:
-            scores[:, settings.begin_suppress_tokens or []] = -torch.inf
-        tokens = scores.argmax(dim=-1, keepdim=True)
-        for clip, token in zip(clips, tokens[:, 0].tolist(), strict=True):
-            if clip not in going:
-                continue
-            if token != settings.eos_token_id:
-                found[clip].append(token)
-            if token == settings.eos_token_id or len(found[clip]) >= bounds[clip]:
-                going.remove(clip)
-        rows = [row for row, clip in enumerate(clips) if clip in going]
-        if 0 < len(rows) <= COMPACT_BELOW * len(clips):
-            kept = torch.tensor(rows, device=tokens.device)
-            cache.batch_select_indices(kept)
-            heard, tokens, clips = heard[kept], tokens[kept], [clips[row] for row in rows]
-    return found
+    return any(getattr(settings, name, None) not in (None, idle) for name, idle in BEYOND_GREEDY.items())

@@ -71,7 +71,7 @@ def measure(
 
 def _clips_of(batch: Batch, decoded: Collection[str]) -> list[Clip]:
     """The rows of a batch that are to be decoded; not those that only fill it up, whose labels are all masked."""
-    columns = ("input_features", "decoder_input_ids", "labels", "n_frames")
+    columns = ("ids", "input_features", "decoder_input_ids", "labels", "n_frames")
     return [
         {name: batch[name][row] for name in columns}
         for row, name in enumerate(batch["ids"])
@@ -88,6 +88,7 @@ def _word_errors(
         "input_features": torch.stack([clip["input_features"] for clip in clips]),
         "decoder_input_ids": torch.stack([clip["decoder_input_ids"][:shortest] for clip in clips]),
         "n_frames": torch.stack([clip["n_frames"] for clip in clips]),
+        "ids": [clip["ids"] for clip in clips],
     }
     heard = tokenizer.batch_decode(decode_batch(network, batch, dtype), skip_special_tokens=True)
     labels = [clip["labels"][clip["labels"] != MASKED].tolist() for clip in clips]

@@ -1,20 +1,23 @@
-"""Greedy decoding: what transformers' `generate` hears, clip by clip, in batches of mixed languages and lengths."""
+"""Decoding: what transformers' `generate` hears, clip by clip, in batches of mixed languages and lengths; no loops."""
 
+import json
+import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
 from transformers import WhisperForConditionalGeneration, WhisperTokenizer
 
-from asr import decode
+from asr import decode, search
 from asr.base import fetch
 from asr.batches import EpochBatches
 from asr.checkpoints import load_model
 from asr.decode import decode_batch, transcribe
 from asr.errors import UserError
-from asr.features import log_mel, pad_log_mel
+from asr.features import log_mel
+from asr.loops import period
 from asr.params import Model
-from asr.shards import read_examples
 from asr.tokens import Labeller
 from asr.whisper import WindowedWhisper
 from tests.builders import decoded, example, write_features
@@ -48,17 +51,60 @@ def speech(base, real_clips, tmp_path_factory) -> Path:
     return folder
 
 
-def test_a_batch_is_heard_as_generate_hears_each_clip_alone(base, speech):
-    stock = WhisperForConditionalGeneration.from_pretrained(base, dtype=torch.float32)
-    tokenizer = WhisperTokenizer.from_pretrained(base)
-    expected = {}
-    for row in read_examples(speech, "test"):
-        features = torch.from_numpy(pad_log_mel(row["log_mel"], 3000))[None]
-        tokens = stock.generate(features, language=row["language"], task="transcribe")
-        expected[row["id"]] = tokenizer.decode(tokens[0], skip_special_tokens=True).strip()
+@pytest.fixture(scope="module")
+def stock(base) -> WhisperForConditionalGeneration:
+    """The unchanged network."""
+    return WhisperForConditionalGeneration.from_pretrained(base, dtype=torch.float32).eval()
+
+
+@pytest.fixture(scope="module")
+def at_30s(speech):
+    """All four clips as a batch."""
+    return next(iter(EpochBatches(speech, "test", batch_size=8, window_s=30, pad_id=END)))
+
+
+def as_generate_hears(stock, batch, **options) -> list[list[int]]:
+    """The tokens of each clip, alone."""
+    codes = {number: name for name, number in stock.generation_config.lang_to_id.items()}
+    found = []
+    for features, inputs in zip(batch["input_features"], batch["decoder_input_ids"], strict=True):
+        tokens = stock.generate(features[None], language=codes[int(inputs[1])], task="transcribe", **options)
+        found.append([token for token in tokens[0].tolist() if token < END])
+    return found
+
+
+def test_a_batch_is_heard_as_generate_hears_each_clip_alone(base, speech, stock, at_30s):
+    """Token for token, and without a loop."""
+    expected = as_generate_hears(stock, at_30s)
+    counts = Counter()
+    network = load_model(base, WindowedWhisper).eval()
+    assert decode_batch(network, at_30s, torch.float32, counts=counts) == expected
+    assert counts == {"clips": 4, "loops": 0}
+    texts = WhisperTokenizer.from_pretrained(base).batch_decode(expected)
     heard = transcribe(base, speech, "test", 30, "float32", "decoding")
-    assert len(heard) == 4
-    assert heard == expected
+    assert heard == dict(zip(at_30s["ids"], (text.strip() for text in texts), strict=True))
+
+
+def test_beams_are_those_of_generate(base, stock, at_30s):
+    two = {name: part[:2] for name, part in at_30s.items() if name != "n_targets"}
+    network = load_model(base, WindowedWhisper).eval()
+    assert decode_batch(network, two, torch.float32, beams=3) == as_generate_hears(stock, two, num_beams=3)
+
+
+def test_a_detected_language_is_that_of_generate_and_counted_where_the_row_says_another(base, stock, at_30s):
+    detected = stock.detect_language(at_30s["input_features"])
+    wrong = at_30s["decoder_input_ids"].clone()
+    wrong[:, 1] = stock.generation_config.lang_to_id["<|de|>"]
+    counts = Counter()
+    network = load_model(base, WindowedWhisper).eval()
+    found = decode_batch(
+        network, {**at_30s, "decoder_input_ids": wrong}, torch.float32, language="detect", counts=counts
+    )
+    right = wrong.clone()
+    right[:, 1] = detected
+    assert found == decode_batch(network, {**at_30s, "decoder_input_ids": right}, torch.float32)
+    assert counts["other_language"] == 4
+    assert len(detected.unique()) > 1
 
 
 def test_a_short_window_is_heard_as_generate_hears_it(base, speech):
@@ -76,33 +122,159 @@ def test_a_short_window_is_heard_as_generate_hears_it(base, speech):
 
 
 @pytest.fixture(scope="module")
-def sounds(tmp_path_factory) -> Path:
-    """20 rows of 0.2 to 11 s, in two windows of 10 s and 15 s, as an English-only checkpoint labels them."""
-    rows = [example(f"clip-{n:02d}", 0.2 if n else 11.0, [50258, 50363, 400, END]) for n in range(20)]
+def sounds(scratch, tmp_path_factory) -> Path:
+    """20 rows of 0.2 to 11 s, in two windows of 10 s and 15 s, in two languages."""
+    labeller = Labeller(scratch)
+    rows = [
+        example(f"clip-{n:02d}", 0.2 if n else 11.0, labeller.labels("A text.", "es" if n % 2 else "en"))
+        for n in range(20)
+    ]
     folder = tmp_path_factory.mktemp("sounds")
     write_features(folder, {"test": rows})
     return folder
 
 
 def test_every_clip_has_one_hypothesis(scratch, sounds):
-    heard = transcribe(scratch, sounds, "test", 10, "auto", "decoding")
+    counts = Counter()
+    heard = transcribe(scratch, sounds, "test", 10, "auto", "decoding", counts=counts)
     assert sorted(heard) == [f"clip-{n:02d}" for n in range(20)]
+    assert counts["clips"] == 20
 
 
-def test_the_prefix_ends_where_the_text_begins_and_a_loop_ends_at_the_clips_bound(scratch, sounds, monkeypatch):
+def test_the_prefix_ends_where_the_text_begins_and_a_clip_ends_at_its_bound(scratch, sounds, monkeypatch):
     seen = []
-    monkeypatch.setattr(decode, "greedy", lambda network, heard, prefix, bounds: seen.append((prefix, bounds)) or [])
+
+    def greedy(network, heard, prefix, bounds):
+        seen.append((prefix, bounds))
+        return [[] for _ in bounds]
+
+    monkeypatch.setattr(decode, "greedy", greedy)
     network = load_model(scratch, WindowedWhisper).eval()
     for batch in EpochBatches(sounds, "test", batch_size=20, window_s=10, pad_id=END):
         decode_batch(network, batch, torch.float32)
-    assert all(torch.equal(prefix.unique(dim=0), torch.tensor([[50258, 50363]])) for prefix, _ in seen)
-    assert {bound for _, bounds in seen for bound in bounds.tolist()} == {32 + int(40 * 0.22), 446}
+    prefixes = {tuple(row) for prefix, _ in seen for row in prefix.tolist()}
+    assert prefixes == {(50258, 50259, 50359, 50363), (50258, 50262, 50359, 50363)}
+    assert {bound for _, bounds in seen for bound in bounds.tolist()} == {32 + int(40 * 0.22), 444}
 
 
-def test_a_network_that_never_ends_is_stopped(scratch):
-    network = load_model(scratch, WindowedWhisper).eval()
-    network.generation_config.suppress_tokens = [END]
-    heard = torch.randn(3, 500, network.config.d_model)
-    prefix = torch.tensor([[50258, 50363]] * 3)
-    tokens = decode.greedy(network, heard, prefix, torch.tensor([5, 40, 1]))
-    assert [len(found) for found in tokens] == [5, 40, 1]
+LOOP = [1, 2, *[900, 901] * 10]
+
+
+def guarded(network, batch, monkeypatch, again):
+    """(tokens by id, counts), where the first clip of a batch loops when it is decoded greedily.
+
+    `again` maps a seed to what sampling hears.
+    """
+    monkeypatch.setattr(decode, "greedy", lambda *arguments: [LOOP] + [[5, 6]] * (len(arguments[3]) - 1))
+    monkeypatch.setattr(decode, "sampled", lambda *arguments: [again(seed) for seed in arguments[5]])
+    counts = Counter()
+    found = decode_batch(network, batch, torch.float32, counts=counts)
+    return dict(zip(batch["ids"], found, strict=True)), counts
+
+
+@pytest.fixture(scope="module")
+def network(scratch) -> WindowedWhisper:
+    return load_model(scratch, WindowedWhisper).eval()
+
+
+@pytest.fixture
+def batch(sounds):
+    return next(iter(EpochBatches(sounds, "test", batch_size=4, window_s=10, pad_id=END)))
+
+
+def test_a_second_hearing_that_ends_is_taken_for_a_loop(network, batch, monkeypatch):
+    found, counts = guarded(network, batch, monkeypatch, lambda seed: [7, 8])
+    assert list(found.values()) == [[7, 8]] + [[5, 6]] * (len(found) - 1)
+    assert counts == {"clips": len(found), "loops": 1, "retries_that_helped": 1}
+
+
+def test_of_two_loops_the_first_is_taken_without_its_repetitions(network, batch, monkeypatch):
+    found, counts = guarded(network, batch, monkeypatch, lambda seed: [7] * 30)
+    assert next(iter(found.values())) == [1, 2, 900, 901]
+    assert (counts["loops"], counts["retries_that_helped"]) == (1, 0)
+
+
+def test_a_second_hearing_depends_on_the_clip_and_not_on_its_batch(network):
+    """Of a network with random weights, which never ends by itself."""
+    torch.manual_seed(1)
+    heard = torch.randn(3, 100, network.config.d_model)
+    prefix = torch.tensor([[50258, 50259, 50359, 50363]] * 3)
+    bounds = torch.tensor([6, 9, 9])
+    with torch.inference_mode():
+        together = search.sampled(network, heard, prefix, bounds, 0.6, [11, 12, 13])
+        alone = search.sampled(network, heard[[2]], prefix[[2]], bounds[[2]], 0.6, [13])
+        other = search.sampled(network, heard[[2]], prefix[[2]], bounds[[2]], 0.6, [14])
+    assert together[2] == alone[0] != other[0]
+    assert [len(tokens) for tokens in together] == [6, 9, 9]
+
+
+@pytest.mark.parametrize("n_beams", [None, 1, 2])
+def test_a_network_that_never_ends_is_stopped(network, monkeypatch, n_beams):
+    """At the clip's bound, or as soon as it loops."""
+    monkeypatch.setattr(network.generation_config, "suppress_tokens", [END])
+    torch.manual_seed(1)
+    features = torch.randn(3, 80, 400)
+    prefix = torch.tensor([[50258, 50259, 50359, 50363]] * 3)
+    bounds = torch.tensor([5, 400, 1])
+    with torch.inference_mode(), network.window_of(features):
+        heard = network.model.encoder(features).last_hidden_state
+        if n_beams:
+            tokens = search.beam(network, features, heard, prefix, bounds, n_beams)
+        else:
+            tokens = search.greedy(network, heard, prefix, bounds)
+    assert [len(found) for found in (tokens[0], tokens[2])] == [5, 1]
+    assert period(tokens[1]) > 0 or len(tokens[1]) == 400
+
+
+def test_tokens_are_suppressed_as_generate_suppresses_them(network, monkeypatch):
+    """Everywhere, and at the beginning only; what a config asks for beyond that is left to `generate`."""
+    torch.manual_seed(1)
+    features = torch.randn(1, 80, 400)
+    batch = {
+        "input_features": features,
+        "decoder_input_ids": torch.tensor([[50258, 50259, 50359, 50363]]),
+        "n_frames": torch.tensor([10]),
+        "ids": ["a clip"],
+    }
+    monkeypatch.setattr(decode, "ran_away", lambda tokens, bound: False)
+    first = decode_batch(network, batch, torch.float32)[0]
+    settings = network.generation_config
+    monkeypatch.setattr(settings, "suppress_tokens", [*settings.suppress_tokens, first[0]])
+    monkeypatch.setattr(settings, "begin_suppress_tokens", None)
+    suppressed = decode_batch(network, batch, torch.float32)[0]
+    assert first[0] not in suppressed
+    monkeypatch.setattr(settings, "no_repeat_ngram_size", 1)
+    different = decode_batch(network, batch, torch.float32)[0]
+    assert len(set(different)) == len(different) > 1
+    assert different[0] == suppressed[0] and first[0] not in different
+
+
+@pytest.mark.parametrize("missing", ["no_timestamps_token_id", "lang_to_id"])
+def test_a_checkpoint_without_a_whole_generation_config_is_named(scratch, sounds, tmp_path, missing):
+    folder = tmp_path / "model"
+    shutil.copytree(scratch, folder)
+    path = folder / "generation_config.json"
+    if missing == "lang_to_id":
+        path.write_text(json.dumps({**json.loads(path.read_text()), missing: None}))
+    else:
+        path.unlink()
+    with pytest.raises(UserError, match=rf"model: no {missing} in generation_config.json; copy"):
+        transcribe(folder, sounds, "test", 10, "float32", "decoding")
+
+
+@pytest.mark.parametrize("labels", [[50258, 50363, 400, END], [50258, 50300, 77, 50363, 400, END]])
+def test_labels_of_another_tokenizer_are_refused(scratch, tmp_path, labels):
+    write_features(tmp_path, {"test": [example("clip", labels=labels)]})
+    with pytest.raises(UserError, match=r"labels that start with .* made for another checkpoint"):
+        transcribe(scratch, tmp_path, "test", 10, "float32", "decoding")
+
+
+def test_a_checkpoint_of_english_alone_decodes_and_detects_nothing(scratch, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(scratch, folder)
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "is_multilingual": False}))
+    write_features(tmp_path, {"test": [example("clip", labels=[50258, 50363, 400, END])]})
+    assert list(transcribe(folder, tmp_path, "test", 10, "float32", "decoding")) == ["clip"]
+    with pytest.raises(UserError, match="English only"):
+        transcribe(folder, tmp_path, "test", 10, "float32", "decoding", language="detect")
