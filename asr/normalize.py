@@ -37,7 +37,8 @@ def normalize(text: str, language: str) -> str:
     """
     if language.lower() == "en":
         pieces = _PIECES.findall(unicodedata.normalize("NFKC", text.translate(_APOSTROPHES)))
-        return " ".join(" ".join(map(_english(), pieces)).split())
+        words = " ".join(" ".join(map(_english(), pieces)).split())
+        return words if any(map(str.isalnum, words)) else ""  # Whisper's own leaves a dot of "...", as if it were said
     if language.lower() in ("tr", "az"):  # the dotless i is a letter of its own
         text = text.replace("İ", "i").replace("I", "ı")
     # Twice: what compatibility decomposes can hold capitals ("㎯") and apostrophes ("ŉ") again.

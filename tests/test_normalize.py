@@ -5,8 +5,11 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers.models.whisper.english_normalizer import BasicTextNormalizer, EnglishTextNormalizer
 
 from asr.normalize import normalize, written_without_spaces
+
+ENGLISH = "It's Mr. Smith, (aside) [noise] hmm won't 1,000 $2.50 twenty-one million and a half colour Café 50% ? ..."
 
 
 @pytest.mark.parametrize(
@@ -26,6 +29,8 @@ from asr.normalize import normalize, written_without_spaces
         ("es", "¡Sí! ❤️ 5€", "sí 5"),
         ("en", "It’s Mr. Smith’s twenty-one dogs, uh, don't!", "it is mister smith is 21 dogs do not"),
         ("en", "?!", ""),
+        ("en", "...", ""),
+        ("en", "well...", "well ."),
         ("es", "", ""),
     ],
 )
@@ -33,9 +38,34 @@ def test_a_text_is_normalised_as_its_language_wants(language: str, text: str, ex
     assert normalize(text, language) == expected
 
 
-def test_a_word_of_a_script_with_marks_stays_one_word() -> None:
-    for word in ("हिन्दी", "ที่นี่", "কথা", "മലയാളം", "السَّلَامُ"):
-        assert len(normalize(word, "xx").split()) == 1
+@pytest.mark.parametrize(
+    ("language", "word", "n_shards"),
+    [("hi", "हिन्दी", 3), ("th", "ที่นี่", 2), ("bn", "বাংলা", 2), ("ml", "മലയാളം", 2), ("ar", "السَّلَامُ", 3)],
+)
+def test_a_word_stays_whole_where_the_widespread_normaliser_shatters_it(
+    language: str, word: str, n_shards: int
+) -> None:
+    assert normalize(f"{word}!", language) == unicodedata.normalize("NFC", word)
+    assert len(BasicTextNormalizer()(word).split()) == n_shards
+
+
+def test_a_wrong_vowel_is_an_error_that_the_widespread_normaliser_does_not_see() -> None:
+    for language, word, other in (("hi", "की", "का"), ("th", "ที่", "ที้"), ("bn", "কি", "কা"), ("ar", "كَتَبَ", "كُتِبَ")):
+        assert normalize(word, language) != normalize(other, language)
+        assert BasicTextNormalizer()(word).split() == BasicTextNormalizer()(other).split()
+
+
+@given(st.lists(st.sampled_from(ENGLISH.split()), max_size=25).map(" ".join))
+def test_english_is_normalised_as_whisper_does_it(text: str) -> None:
+    expected = " ".join(EnglishTextNormalizer({})(text).split())
+    assert normalize(text, "en") == (expected if any(map(str.isalnum, expected)) else "")
+
+
+def test_a_long_english_text_is_normalised_in_pieces_that_lose_no_word() -> None:
+    text = "Mr. Smith doesn't know, " * 200
+    assert normalize(text, "en") == " ".join(["mister smith does not know"] * 200)
+    assert normalize("1" * 5000, "en").replace(" ", "") == "1" * 5000  # Whisper's own raises on it
+    assert normalize(("x" * 998 + " ") * 3 + "y", "en") == ("x" * 998 + " ") * 3 + "y"
 
 
 @given(st.text())
