@@ -35,3 +35,15 @@ def find_leak(features: Path, predictions: Sequence[Prediction]) -> Leak:
         frozenset(texts.intersection(text_key(language, text) for language, text in trained)),
         frozenset(speakers.intersection(train["speaker"].unique().to_pylist())),
     )
+
+
+def count_leak(predictions: Sequence[Prediction], leak: Leak) -> dict[str, int]:
+    """How many texts and speakers the test set has, and how many of them are in train too."""
+    texts = {text_key(row.language, row.reference) for row in predictions}
+    speakers = {row.speaker for row in predictions if row.speaker is not None}
+    return {
+        "n_texts": len(texts),
+        "n_texts_in_train": len(texts & leak.texts),
+        "n_speakers": len(speakers),
+        "n_speakers_in_train": len(speakers & leak.speakers),
+    }

@@ -3,7 +3,7 @@
 jiwer aligns each utterance once; all else is sums over its counts. `N` utterances.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from asr.confusions import confusions
 from asr.edits import Counts, edits
 from asr.errors import UserError
 from asr.failures import FAILURES, failures
-from asr.leaks import Leak, text_key
+from asr.leaks import Leak, count_leak
 from asr.normalize import normalize, written_without_spaces
 from asr.predictions import SYSTEMS, Prediction
 from asr.slices import Rows, by_duration, by_speaker, by_text, ends
@@ -83,20 +83,30 @@ def metrics(
 
     scores = group(np.arange(len(predictions)))
     scores["language"] = {name: group(_rows(languages, name)) for name in sorted(set(languages))}
-    scores["duration_s"] = {name: cut(rows) for name, rows in by_duration(predictions).items()}
-    if speakers := by_speaker(predictions):
-        score = "cer" if all(map(written_without_spaces, languages)) else "wer"
-        worst, best, n_compared = ends(speakers, systems["hypothesis"].edits[score])
-        named = {
-            end: [{"speaker": name} | cut(speakers[name]) for name in names]
-            for end, names in (("worst", worst), ("best", best))
-        }
-        scores["speaker"] = {"n_speakers": len(speakers), "n_compared": n_compared, **named}
+    scores |= _slices(predictions, systems["hypothesis"].edits, leak, cut)
     if leak is not None:
-        scores["text"] = {name: cut(rows) for name, rows in by_text(predictions, leak).items()}
-        scores["leak"] = _leak(predictions, leak)
+        scores["leak"] = count_leak(predictions, leak)
     scores["confusions"] = confusions(texts["reference"], texts["hypothesis"], texts["baseline"], languages)
     return scores
+
+
+def _slices(
+    predictions: Sequence[Prediction], after: Mapping[str, Counts], leak: Leak | None, cut: Callable[[Rows], Scores]
+) -> Scores:
+    """The slices that are known of these predictions; `cut` gives the numbers of one."""
+    found: Scores = {"duration_s": {name: cut(rows) for name, rows in by_duration(predictions).items()}}
+    if speakers := by_speaker(predictions):
+        score = "cer" if all(written_without_spaces(prediction.language) for prediction in predictions) else "wer"
+        worst, best, n_compared = ends(speakers, after[score])
+        found["speaker"] = {
+            "n_speakers": len(speakers),
+            "n_compared": n_compared,
+            "worst": [{"speaker": name} | cut(speakers[name]) for name in worst],
+            "best": [{"speaker": name} | cut(speakers[name]) for name in best],
+        }
+    if leak is not None:
+        found["text"] = {name: cut(rows) for name, rows in by_text(predictions, leak).items()}
+    return found
 
 
 def _rows(languages: Sequence[str], name: str) -> Rows:
@@ -146,18 +156,6 @@ def _scores(counted: Counted) -> Scores:
         "deletions": deletions,
         "n_empty_normalized": int((counted.edits["wer_normalized"][:, 3] == 0).sum()),
         **{f"{name}_share": float(share) for name, share in shares.items()},
-    }
-
-
-def _leak(predictions: Sequence[Prediction], leak: Leak) -> Scores:
-    """How many of the test set's texts and speakers are in train too, and of how many."""
-    texts = {text_key(row.language, row.reference) for row in predictions}
-    speakers = {row.speaker for row in predictions if row.speaker is not None}
-    return {
-        "n_texts": len(texts),
-        "n_texts_in_train": len(texts & leak.texts),
-        "n_speakers": len(speakers),
-        "n_speakers_in_train": len(speakers & leak.speakers),
     }
 
 
