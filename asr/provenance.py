@@ -22,10 +22,10 @@ def git_commit() -> str | None:
     return found.stdout.strip()
 
 
-def dvc_digest(out: Path) -> str | None:
-    """The digest of an out of a stage that has run, as dvc.lock has it; None where DVC does not know it."""
+def dvc_digest(path: Path) -> str | None:
+    """The digest of an out or dep of a stage that has run, as dvc.lock has it; None where DVC does not know it."""
     if not LOCK.exists():
         return None
     stages = YAML(typ="safe", pure=True).load(LOCK).get("stages") or {}
-    outs = [entry for stage in stages.values() for entry in stage.get("outs", [])]
-    return next((entry.get("md5") for entry in outs if Path(entry["path"]) == out), None)
+    known = [entry for kind in ("outs", "deps") for stage in stages.values() for entry in stage.get(kind, [])]
+    return next((entry.get("md5") for entry in known if Path(entry["path"]) == path), None)

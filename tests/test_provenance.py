@@ -16,6 +16,10 @@ stages:
     outs:
     - path: data/features
       md5: 22.dir
+  baseline:
+    deps:
+    - path: data/features/test
+      md5: 33.dir
 """
 
 
@@ -29,6 +33,7 @@ def test_the_digest_is_that_of_the_lock(tmp_path, monkeypatch):
     assert dvc_digest(Path("data/features")) is None
     Path("dvc.lock").write_text(LOCK)
     assert dvc_digest(Path("data/features")) == "22.dir"
+    assert dvc_digest(Path("data/features/test")) == "33.dir"
     assert dvc_digest(Path("data/model")) is None
 
 
