@@ -5,6 +5,7 @@ from pathlib import Path
 
 from asr import params, report
 from asr.decode import transcribe
+from asr.leaks import find_leak
 from asr.predictions import join, read_hypotheses, write_predictions
 from asr.progress import say
 from asr.provenance import dvc_digest, git_commit
@@ -33,7 +34,8 @@ def main(model: Path, baseline: Path, features: Path, run_file: Path, folder: Pa
 
         predictions = join(features, "test", systems)
         write_predictions(predictions, folder)
-        scores = metrics(predictions, choices.evaluate.bootstrap_samples, choices.evaluate.seed)
+        leak = find_leak(features, predictions)
+        scores = metrics(predictions, choices.evaluate.bootstrap_samples, choices.evaluate.seed, leak=leak)
         (folder / "metrics.json").write_text(json.dumps(scores, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         context = report.Context(
             params=choices.model_dump(),
