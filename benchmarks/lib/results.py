@@ -16,6 +16,7 @@ from asr.provenance import git_commit
 RESULTS = Path("benchmarks/results")
 PACKAGES = (
     "apache-beam",
+    "ctranslate2",
     "datasets",
     "librosa",
     "numpy",
