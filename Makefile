@@ -5,10 +5,12 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 UV := 0.13.9
+NAME ?= whisper
+ALIAS ?= champion
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 
-.PHONY: install repro test test-all bench dataflow-check image ui lock clean help
+.PHONY: install repro test test-all bench dataflow-check image ui promote lock clean help
 
 install: $(VENV)/installed  ## make .venv and install every locked version into it
 
@@ -50,6 +52,9 @@ image:  ## build and push the worker image: make image IMAGE=REGION-docker.pkg.d
 
 ui: install  ## MLflow's pages on this machine
 	@python -m asr.tracking ui
+
+promote: install  ## register data/model in MLflow, as NAME under ALIAS, if it is better than what has the alias
+	@python -m asr.promotion data/run.json data/report $(NAME) $(ALIAS)
 
 lock:  ## resolve requirements.lock anew
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 --no-annotate --no-header --upgrade --output-file requirements.lock

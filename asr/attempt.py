@@ -23,7 +23,7 @@ WITHOUT_EFFECT = {
     f"asr.{name}"
     for name in (
         *("advice", "environment", "errors", "fitting", "journal", "launch"),
-        *("machine", "params", "progress", "provenance", "run", "tracking"),
+        *("machine", "params", "progress", "provenance", "run", "sender", "store", "tracking"),
     )
 }
 PACKAGES = ("peft", "torch", "transformers")

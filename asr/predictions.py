@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -75,7 +76,11 @@ def join(features: Path, split: str, systems: Mapping[str, Mapping[str, str]]) -
     ]
 
 
+def columns(predictions: Sequence[Prediction]) -> dict[str, list[Any]]:
+    """As predictions.parquet has them."""
+    return {name: [getattr(row, name) for row in predictions] for name in SCHEMA.names}
+
+
 def write_predictions(predictions: Sequence[Prediction], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    columns = {name: [getattr(row, name) for row in predictions] for name in SCHEMA.names}
-    pq.write_table(pa.table(columns, SCHEMA), folder / PREDICTIONS, compression="zstd")
+    pq.write_table(pa.table(columns(predictions), SCHEMA), folder / PREDICTIONS, compression="zstd")

@@ -6,7 +6,7 @@ from pathlib import Path
 from asr import params, report
 from asr.decode import transcribe
 from asr.leaks import find_leak
-from asr.predictions import join, read_hypotheses, write_predictions
+from asr.predictions import columns, join, read_hypotheses, write_predictions
 from asr.progress import say
 from asr.provenance import dvc_digest, git_commit
 from asr.rejects import count_reasons, read_rejects
@@ -23,7 +23,8 @@ def main(model: Path, baseline: Path, features: Path, run_file: Path, folder: Pa
     index = read_index(features)
     with Run("evaluate", parent=trained["run"]) as run:
         run.log_params({"evaluate": choices.evaluate.model_dump()})
-        run.log_dataset("features", dvc_digest(features) or index.fingerprint, index.rows("test"), "evaluation")
+        digest = dvc_digest(features / "test") or index.fingerprint
+        run.log_dataset("test", digest, index.rows("test"), "evaluation")
 
         precision, window_s = choices.evaluate.precision, trained_window_s(model)
         hypotheses = transcribe(model, features, "test", window_s, precision, f"tuned at {window_s or 'own'} s")
@@ -34,6 +35,7 @@ def main(model: Path, baseline: Path, features: Path, run_file: Path, folder: Pa
 
         predictions = join(features, "test", systems)
         write_predictions(predictions, folder)
+        run.log_table("predictions", columns(predictions))
         leak = find_leak(features, predictions)
         scores = metrics(predictions, choices.evaluate.bootstrap_samples, choices.evaluate.seed, leak=leak)
         (folder / "metrics.json").write_text(json.dumps(scores, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -45,7 +45,7 @@ def main(base: Path, features: Path, model: Path, run_file: Path, attempts: Path
         run.log_params({f"training.{name}": value for name, value in asdict(summary).items()})
         run.set_tags({f"warning: {kind}": line for kind, line in summary.warnings.items()})
         run.log_artifact("params.yaml")
-        run.log_artifact(model)
+        run.log_model(model)
     outcome = {"run": run.to_json(), "training": asdict(summary), "curve": run.curve()}
     run_file.write_text(json.dumps(outcome, indent=1) + "\n")
     attempt.remove()
