@@ -23,7 +23,7 @@ from asr.shards import read_index
 from asr.spec_augment import mask
 from asr.timestamps import with_timestamps
 
-POOL_SIZE = 1_000  # clips, held as the shards' codec has them: float16 80 MB for clips of 5 s, 480 MB for those of 30 s
+POOL_SIZE = 500  # clips, held as the codec has them: float16 40 MB for clips of 5 s, 240 MB for those of 30 s
 COLUMNS = ["id", "log_mel", "labels", "duration_s"]
 PREFETCHED = 4  # batches of each worker: at the start of a pool several blocks are due at once
 ALONE = Layout()

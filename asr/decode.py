@@ -15,8 +15,9 @@ from transformers import WhisperTokenizer
 from transformers.modeling_outputs import BaseModelOutput
 
 from asr import checkpoints
+from asr.attention import attention_for
 from asr.batches import Batch, EpochBatches
-from asr.device import attention_for, autocast, best_device, resolve_precision
+from asr.device import autocast, best_device, resolve_precision
 from asr.errors import UserError
 from asr.features import FRAMES_PER_SECOND
 from asr.loops import ran_away, without_loop

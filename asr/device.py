@@ -34,12 +34,6 @@ def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
 
 
-def attention_for(window_s: int, device: torch.device) -> str:
-    """The faster of transformers' attentions: on a processor plain matrices beat SDPA by a tenth up to 10 s windows,
-    and lose by more than a third at 30 s."""
-    return "eager" if device.type == "cpu" and 0 < window_s <= 10 else "sdpa"
-
-
 def keep_freed_memory() -> None:
     """From now on this process keeps what it frees, for what it allocates next, where the C library is glibc.
 

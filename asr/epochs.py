@@ -1,6 +1,6 @@
 """The clips that an epoch takes -> its batches, in an order that (seed, epoch) alone decides.
 
-Row groups permuted -> pools of some 1,000 clips, permuted -> of those of one encoder window, global batches of exactly
+Row groups permuted -> pools of some 500 clips, permuted -> of those of one encoder window, global batches of exactly
 `batch_size` clips -> permuted. What a pool leaves over of a window is carried into the next one. A global batch is one
 optimiser step; ranks and accumulation share it as micro-batches.
 

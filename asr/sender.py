@@ -15,7 +15,7 @@ from asr.store import Store
 
 PATIENCE_S = 9.0  # that a process waits for a server, all in all; to look for one that is not there is among it
 UPLOAD_BYTES_PER_S = 4e6  # a server that takes artifacts as fast as this does not use up the patience
-_FLUSH_EVERY_S = 2.0  # metrics wait so long for company: each call costs a server, and this processor, as much
+_FLUSH_EVERY_S = 10.0  # metrics wait so long for company: each call costs a server, and this processor, as much
 
 
 class Sender:

@@ -10,10 +10,11 @@ from transformers import Seq2SeqTrainingArguments, WhisperProcessor, set_seed
 
 from asr import advice, checkpoints, fitting, learning
 from asr.attempt import Attempt
+from asr.attention import attention_for
 from asr.batches import EpochBatches
 from asr.candidates import Candidates, interpolate
 from asr.curves import Curves, Log
-from asr.device import attention_for, best_device, keep_freed_memory, resolve_precision
+from asr.device import best_device, keep_freed_memory, resolve_precision
 from asr.epochs import Layout
 from asr.params import Params, Train
 from asr.progress import say

@@ -21,6 +21,7 @@ from lib.rows import Rows
 from lib.trainings import Training, Way, decoded, prepared, train_as_notebook, train_as_ours
 
 BOOTSTRAP_SAMPLES = 10_000
+TOLD = ("wer", "wer_interval", "difference_interval", "n_words")
 MAX_TRAIN_S = 10.0  # longer clips are for the test alone: there are few, and a batch of another window would be partial
 Heard = Mapping[str, str]  # hypotheses, by the clip's id
 
@@ -134,4 +135,10 @@ def predictions(test: Sequence[Mapping[str, str]], ours: Heard, notebook: Heard)
 
 
 def _score(rows: Sequence[Prediction]) -> Scores:
-    return metrics(rows, BOOTSTRAP_SAMPLES, seed=1)
+    scores = metrics(rows, BOOTSTRAP_SAMPLES, seed=1)
+    of_languages = {name: _told(group) for name, group in scores["language"].items()}
+    return {**_told(scores), "language": of_languages}
+
+
+def _told(scores: Scores) -> Scores:
+    return {name: scores[name] for name in TOLD} | {"baseline": {"wer": scores["baseline"]["wer"]}}
