@@ -1,7 +1,7 @@
 """The rows of a source -> the manifest, with a split for each utterance, and the rows that are not used, with why."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from asr import manifest, params
 from asr.errors import UserError
 from asr.rejects import count_reasons, write_rejects
 from asr.splits import MIN_GROUPS, cut, leaks
-from asr.utterances import SPLITS, Rejected, Utterance
+from asr.utterances import SPLITS, Rejected, Split, Utterance
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,19 @@ class Summary:
         return f", {self.duration_s / 3600:.2f} hours{rest}"
 
 
-def write(items: Iterable[Utterance | Rejected], folder: Path, data: params.Data) -> Summary:
+def write(
+    items: Iterable[Utterance | Rejected], folder: Path, data: params.Data, splits: Sequence[Split] = SPLITS
+) -> Summary:
     """Writes the manifest of a corpus; rows that cannot be used are rejected, with a reason.
 
-    Raises `UserError` if nothing is left, or nothing for one of the splits.
+    Raises `UserError` if nothing is left, or nothing for one of `splits`.
     """
     utterances, rejects = _sift(items)
     write_rejects(folder, rejects)
     if not utterances:
         raise UserError(_why_empty(rejects, data))
     utterances = cut(utterances, data.split, data.seed)
-    _check_splits(utterances, data)
+    _check_splits(utterances, data, splits)
     manifest.write(utterances, folder)
     known_s = [row.duration_s for row in utterances if row.duration_s is not None]
     return Summary(
@@ -121,12 +123,12 @@ def _why_empty(rejects: list[Rejected], data: params.Data) -> str:
     return f"all {len(rejects):,} rows of data.source {data.source} were rejected: {'; '.join(reasons)}"
 
 
-def _check_splits(utterances: list[Utterance], data: params.Data) -> None:
+def _check_splits(utterances: list[Utterance], data: params.Data, splits: Sequence[Split]) -> None:
     """Raises `UserError` for the splits that have no rows, with what would give them some."""
     present = {row.split for row in utterances}
     shares = {"validation": data.split.validation, "test": data.split.test}
     problems = []
-    for split in SPLITS:
+    for split in splits:
         remedy = "name some in the corpus' split column, or leave the column empty so that the splits are cut"
         if split in shares:
             remedy += f" (data.split.{split}, now {shares[split]}; needs at least {MIN_GROUPS} texts of a language)"
