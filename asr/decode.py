@@ -5,8 +5,10 @@ runs away, in a loop or past all that its duration can hold, is heard a second t
 Axis names: B batch, T frames, M mel bins, P tokens of the prefix.
 """
 
+import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from asr.loops import ran_away, without_loop
 from asr.progress import track
 from asr.prompts import check_generation_config, is_multilingual, prefix_of
 from asr.search import beam, greedy, sampled
+from asr.shards import hours
 from asr.whisper import WindowedWhisper
 
 BATCH_SIZE = 16
@@ -38,6 +41,19 @@ FROM_ROWS, DETECT = "row", "detect"
 BEYOND_GREEDY = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "encoder_no_repeat_ngram_size": 0}
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a checkpoint heard in a split: hypotheses by the clips' ids, and what `decode_batch` counts.
+
+    It took `seconds`, reading the clips included and loading the checkpoint not, for `audio_s` seconds of sound.
+    """
+
+    hypotheses: dict[str, str]
+    counts: Counter[str]
+    seconds: float
+    audio_s: float
+
+
 def transcribe(
     folder_of_checkpoint: Path,
     features: Path,
@@ -48,9 +64,8 @@ def transcribe(
     *,
     beams: int = 1,
     language: str = FROM_ROWS,
-    counts: Counter[str] | None = None,
-) -> dict[str, str]:
-    """The hypothesis for each clip of `split`, by its id, as the model writes it.
+) -> Heard:
+    """What is heard in each clip of `split`, as the model writes it.
 
     `window_s` as in params.yaml (30: Whisper's own); `precision`, the encoder's: auto, bf16 or float32; `description`
     stands beside the progress; the rest as in `decode_batch`. Raises `UserError` for a checkpoint that the features
@@ -69,11 +84,14 @@ def transcribe(
     batches = EpochBatches(features, split, batch_size=BATCH_SIZE, window_s=window_s, pad_id=pad_id)
     dtype = resolve_precision(precision)
     hypotheses: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    began_s = time.perf_counter()
     for batch in track(batches, description, total=len(batches)):
         tokens = decode_batch(network, batch, dtype, beams=beams, language=language, counts=counts)
         texts = tokenizer.batch_decode(tokens, skip_special_tokens=True)
         hypotheses |= dict(zip(batch["ids"], (text.strip() for text in texts), strict=True))
-    return hypotheses
+    seconds = time.perf_counter() - began_s
+    return Heard(hypotheses, counts, seconds, hours(features, split) * 3600)
 
 
 @torch.inference_mode()

@@ -71,7 +71,7 @@ def _predictions(options: argparse.Namespace) -> list[Prediction]:
             folder = Path(name) / codec
             _copy(rows, index, codec, folder)
             window_s = trained_window_s(options.model)
-            heard[codec] = transcribe(options.model, folder, SPLIT, window_s, options.precision, codec)
+            heard[codec] = transcribe(options.model, folder, SPLIT, window_s, options.precision, codec).hypotheses
     return [
         Prediction(row["id"], row["language"], row["speaker"], row["text"], uint8, uint8, heard["float16"][row["id"]])
         for row, uint8 in ((row, heard["uint8"][row["id"]]) for row in rows)

@@ -11,7 +11,8 @@ from stages import stage
 
 def main(base: Path, features: Path, baseline: Path) -> None:
     precision = params.load().evaluate.precision
-    write_hypotheses(transcribe(base, features, "test", MAX_WINDOW_S, precision, "base at 30 s"), baseline)
+    heard = transcribe(base, features, "test", MAX_WINDOW_S, precision, "base at 30 s")
+    write_hypotheses(heard.hypotheses, baseline)
 
 
 if __name__ == "__main__":

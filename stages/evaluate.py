@@ -27,11 +27,15 @@ def main(model: Path, baseline: Path, features: Path, run_file: Path, folder: Pa
         run.log_dataset("test", digest, index.rows("test"), "evaluation")
 
         precision, window_s = choices.evaluate.precision, trained_window_s(model)
-        hypotheses = transcribe(model, features, "test", window_s, precision, f"tuned at {window_s or 'own'} s")
-        at_30s = hypotheses
+        heard = transcribe(model, features, "test", window_s, precision, f"tuned at {window_s or 'own'} s")
+        at_30s = heard
         if window_s != MAX_WINDOW_S:
             at_30s = transcribe(model, features, "test", MAX_WINDOW_S, precision, "tuned at 30 s")
-        systems = {"hypothesis": hypotheses, "hypothesis_30s": at_30s, "baseline": read_hypotheses(baseline)}
+        systems = {
+            "hypothesis": heard.hypotheses,
+            "hypothesis_30s": at_30s.hypotheses,
+            "baseline": read_hypotheses(baseline),
+        }
 
         predictions = join(features, "test", systems)
         write_predictions(predictions, folder)

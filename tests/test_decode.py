@@ -82,7 +82,7 @@ def test_a_batch_is_heard_as_generate_hears_each_clip_alone(base, speech, stock,
     assert counts == {"clips": 4, "loops": 0}
     texts = WhisperTokenizer.from_pretrained(base).batch_decode(expected)
     heard = transcribe(base, speech, "test", 30, "float32", "decoding")
-    assert heard == dict(zip(at_30s["ids"], (text.strip() for text in texts), strict=True))
+    assert heard.hypotheses == dict(zip(at_30s["ids"], (text.strip() for text in texts), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -134,10 +134,11 @@ def sounds(scratch, tmp_path_factory) -> Path:
 
 
 def test_every_clip_has_one_hypothesis(scratch, sounds):
-    counts = Counter()
-    heard = transcribe(scratch, sounds, "test", 10, "auto", "decoding", counts=counts)
-    assert sorted(heard) == [f"clip-{n:02d}" for n in range(20)]
-    assert counts["clips"] == 20
+    heard = transcribe(scratch, sounds, "test", 10, "auto", "decoding")
+    assert sorted(heard.hypotheses) == [f"clip-{n:02d}" for n in range(20)]
+    assert heard.counts["clips"] == 20
+    assert heard.audio_s == pytest.approx(11.0 + 19 * 0.2)
+    assert heard.seconds > 0
 
 
 def test_the_prefix_ends_where_the_text_begins_and_a_clip_ends_at_its_bound(scratch, sounds, monkeypatch):
@@ -274,6 +275,6 @@ def test_a_checkpoint_of_english_alone_decodes_and_detects_nothing(scratch, tmp_
     path = folder / "generation_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "is_multilingual": False}))
     write_features(tmp_path, {"test": [example("clip", labels=[50258, 50363, 400, END])]})
-    assert list(transcribe(folder, tmp_path, "test", 10, "float32", "decoding")) == ["clip"]
+    assert list(transcribe(folder, tmp_path, "test", 10, "float32", "decoding").hypotheses) == ["clip"]
     with pytest.raises(UserError, match="English only"):
         transcribe(folder, tmp_path, "test", 10, "float32", "decoding", language="detect")

@@ -11,8 +11,8 @@ from asr.decode import transcribe
 
 
 def main(model: str, features: str, window_s: str, precision: str, out: str) -> None:
-    hypotheses = transcribe(Path(model), Path(features), "test", int(window_s), precision, Path(out).stem)
-    Path(out).write_text(json.dumps(hypotheses, ensure_ascii=False, indent=0), encoding="utf-8")
+    heard = transcribe(Path(model), Path(features), "test", int(window_s), precision, Path(out).stem)
+    Path(out).write_text(json.dumps(heard.hypotheses, ensure_ascii=False, indent=0), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -20,10 +20,11 @@ import torch
 from ctranslate2.converters import TransformersConverter
 from transformers import WhisperForConditionalGeneration, WhisperTokenizer
 
+from asr.attention import attention_for
 from asr.batches import Batch, EpochBatches
 from asr.checkpoints import load_model
 from asr.decode import BATCH_SIZE, decode_batch
-from asr.device import attention_for, best_device, resolve_precision
+from asr.device import best_device, resolve_precision
 from asr.prompts import prefix_of
 from asr.whisper import MAX_WINDOW_S, WindowedWhisper
 
