@@ -5,6 +5,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 UV := 0.13.9
+EXTRAS := beam,formats,gcp,aws,train,flow,bench,dev
 NAME ?= whisper
 ALIAS ?= champion
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -15,14 +16,17 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 install: $(VENV)/installed  ## make .venv and install every locked version into it
 
 # torch comes through pip, whose configuration says which build this machine gets; uv installs the rest, faster, and
-# compiles it once: otherwise the first import of each package does, in the middle of a stage.
+# compiles it once: otherwise the first import of each package does, in the middle of a stage. Where uv gets nothing,
+# because only pip is told of a mirror or a certificate, pip installs it all.
 $(VENV)/installed: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
 		|| { echo "error: Python 3.11 is needed, and '$(PYTHON)' is not; install it, or: make PYTHON=/path/to/python3.11"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (the first time about 3 GB on disk)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock uv==$(UV) torch
-	@$(BIN)/uv pip install --quiet --compile-bytecode --constraint requirements.lock --editable '.[beam,formats,gcp,aws,train,flow,bench,dev]'
+	@$(BIN)/uv pip install --quiet --system-certs --compile-bytecode --constraint requirements.lock --editable '.[$(EXTRAS)]' \
+		|| { echo "uv failed; installing with pip, which takes some minutes more"; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[$(EXTRAS)]'; }
 	@touch $@
 
 repro: install  ## run whatever is out of date; RECIPE=name merges recipes/name.yaml into params.yaml first
