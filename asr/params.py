@@ -6,7 +6,7 @@ names it, its value and, for a name, the nearest valid one.
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
@@ -26,6 +26,7 @@ Schedule: TypeAlias = Literal[
     "warmup_stable_decay",
 ]
 LoraModule: TypeAlias = Literal["q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]
+SplitName: TypeAlias = Literal["train", "validation", "test"]
 Augmentation: TypeAlias = Literal["noise", "reverberation", "telephone"]
 SyntheticLanguage: TypeAlias = Literal["en", "es", "de", "pl", "hi"]
 TuxpaintLanguage: TypeAlias = Literal["be", "bg", "ca", "da", "el", "en", "es", "fr", "nl", "ro", "ru"]
@@ -59,6 +60,15 @@ class Table(Section):
 
 class Tuxpaint(Section):
     languages: Annotated[list[TuxpaintLanguage], Field(min_length=1)] = ["bg", "el", "es", "fr"]
+
+
+class HuggingFace(Section):
+    path: Annotated[str, Field(min_length=1)] | None = None
+    config: str | None = None
+    revision: str | None = None
+    splits: dict[SplitName, str | list[str]] = {}
+    columns: dict[str, str] = {}
+    stream: bool = False
 
 
 class Data(Section):
@@ -174,7 +184,23 @@ class Train(Section):
         return self
 
 
+class TestSet(Data):
+    """A further test set: a corpus as in `data`, of which the test split is used (all of it where it has none), or
+    features that another project made."""
+
+    features: Annotated[str, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def it_is_a_corpus_or_features(self) -> "TestSet":
+        if ("source" in self.model_fields_set) == (self.features is not None):
+            raise ValueError("a test set needs either `source`, as in data, or `features`, a folder with an index.json")
+        return self
+
+
 class Evaluate(Section):
+    sets: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")], TestSet] = {}
+    beams: Annotated[int, Field(ge=1, le=64)] = 1
+    language: Literal["row", "detect"] = "row"
     precision: Precision = "auto"
     bootstrap_samples: Annotated[int, Field(ge=100)] = 1000
     seed: int = 1
@@ -243,5 +269,6 @@ def _names(section: list[str]) -> list[str]:
     """The valid names in a section, given as the path to it."""
     model: Any = Params
     for part in section:
-        model = model.model_fields[part].annotation
+        # A key of a mapping is the user's own name, of which the values' model knows nothing.
+        model = get_args(model)[1] if get_origin(model) is dict else model.model_fields[part].annotation
     return list(model.model_fields)

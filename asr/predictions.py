@@ -1,5 +1,6 @@
 """What models heard in a split -> files, and back together with what the corpus says."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from asr.shards import read_columns
 
 PREDICTIONS = "predictions.parquet"
 SYSTEMS = ("hypothesis", "hypothesis_30s", "baseline")
+_COUNTS = "counts"  # in the metadata of what one model heard
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("id", "language", "reference", *SYSTEMS, "speaker")]
     + [("duration_s", pa.float32())]
@@ -37,16 +39,23 @@ class Prediction:
     duration_s: float | None = None
 
 
-def write_hypotheses(hypotheses: Mapping[str, str], folder: Path) -> None:
-    """Utterance id -> text as one model wrote it."""
+def write_hypotheses(hypotheses: Mapping[str, str], counts: Mapping[str, int], folder: Path) -> None:
+    """Utterance id -> text as one model wrote it, and what decoding has counted."""
     folder.mkdir(parents=True, exist_ok=True)
     table = pa.table({"id": list(hypotheses), "hypothesis": list(hypotheses.values())})
+    table = table.replace_schema_metadata({_COUNTS: json.dumps(dict(counts), sort_keys=True)})
     pq.write_table(table, folder / PREDICTIONS, compression="zstd")
 
 
-def read_hypotheses(folder: Path) -> dict[str, str]:
-    table = pq.read_table(folder / PREDICTIONS)
-    return dict(zip(table["id"].to_pylist(), table["hypothesis"].to_pylist(), strict=True))
+def read_hypotheses(folder: Path) -> tuple[dict[str, str], dict[str, int]]:
+    """The texts by utterance id, and the counts. Raises `UserError` where there are none."""
+    path = folder / PREDICTIONS
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run `dvc repro baseline baseline_sets`") from None
+    counts = json.loads((table.schema.metadata or {}).get(_COUNTS.encode(), "{}"))
+    return dict(zip(table["id"].to_pylist(), table["hypothesis"].to_pylist(), strict=True)), counts
 
 
 def join(features: Path, split: str, systems: Mapping[str, Mapping[str, str]]) -> list[Prediction]:

@@ -41,7 +41,12 @@ class Counted:
 
 
 def metrics(
-    predictions: Sequence[Prediction], bootstrap_samples: int, seed: int, *, leak: Leak | None = None
+    predictions: Sequence[Prediction],
+    bootstrap_samples: int,
+    seed: int,
+    *,
+    leak: Leak | None = None,
+    sliced: bool = True,
 ) -> Scores:
     """The content of metrics.json: ratios, not percent; None where there are no words, never NaN.
 
@@ -52,7 +57,8 @@ def metrics(
 
     Slices have fewer numbers: `duration_s` by the edges of `asr.slices`; `speaker` where some are known, with its
     `worst` and `best` as lists; `text` as `seen` or `unseen` and `leak` only if the caller knows what was trained.
-    `confusions` is the list of `asr.confusions`. Raises `UserError` if there is nothing to score.
+    `confusions` is the list of `asr.confusions`. Without `sliced`, all these are left out, as of a further test set.
+    Raises `UserError` if there is nothing to score.
     """
     if not predictions:
         raise UserError(
@@ -83,6 +89,8 @@ def metrics(
 
     scores = group(np.arange(len(predictions)))
     scores["language"] = {name: group(_rows(languages, name)) for name in sorted(set(languages))}
+    if not sliced:
+        return scores
     scores |= _slices(predictions, systems["hypothesis"].edits, leak, cut)
     if leak is not None:
         scores["leak"] = count_leak(predictions, leak)
@@ -173,24 +181,3 @@ def flat(scores: Scores, prefix: str = "") -> dict[str, float]:
         elif isinstance(value, int | float):
             found[f"{prefix}{key}"] = value
     return found
-
-
-def outline(scores: Scores) -> str:
-    """Before and after in a small table for the terminal, a row a language."""
-    lines = [
-        f"{'':<9}{'utterances':>10}{'WER before':>12}{'after':>8}   {'95 % interval':<18}{'CER before':>10}{'after':>8}"
-    ]
-    for name, group in [*scores["language"].items(), ("all", scores)]:
-        interval = " to ".join(map(_percent, group["wer_interval"] or [None, None]))
-        wer_before, cer_before = (_percent(group["baseline"][score]) for score in ("wer", "cer"))
-        lines.append(
-            f"{name:<9}{group['n_utterances']:>10,}{wer_before:>12}{_percent(group['wer']):>8}   {interval:<18}"
-            f"{cer_before:>10}{_percent(group['cer']):>8}"
-        )
-    before, after = _percent(scores["baseline"]["wer_normalized"]), _percent(scores["wer_normalized"])
-    lines.append(f"WER without capitals and punctuation: {before} before, {after} after")
-    return "\n".join(lines)
-
-
-def _percent(rate: float | None) -> str:
-    return "-" if rate is None else f"{rate:.1%}"

@@ -3,16 +3,14 @@
 from pathlib import Path
 
 from asr import params
-from asr.decode import transcribe
+from asr.hearing import base_at_30s
 from asr.predictions import write_hypotheses
-from asr.whisper import MAX_WINDOW_S
 from stages import stage
 
 
 def main(base: Path, features: Path, baseline: Path) -> None:
-    precision = params.load().evaluate.precision
-    heard = transcribe(base, features, "test", MAX_WINDOW_S, precision, "base at 30 s")
-    write_hypotheses(heard.hypotheses, baseline)
+    heard = base_at_30s(base, features, params.load().evaluate, "base at 30 s")
+    write_hypotheses(heard.hypotheses, heard.counts, baseline)
 
 
 if __name__ == "__main__":

@@ -2,16 +2,17 @@
 
 from pathlib import Path
 
-from asr import params
+from asr import params, sets
 from asr.listing import of_directory, write
 from asr.sources import source
 from stages import stage
 
 
-def main(corpus: Path, checkpoint: Path) -> None:
+def main(corpus: Path, checkpoint: Path, test_sets: Path) -> None:
     choices = params.load()
     write(corpus, source(choices.data.source).listing(choices.data))
     write(checkpoint, of_directory(Path(choices.model.checkpoint).expanduser()))
+    write(test_sets, sets.listing(choices.evaluate.sets))
 
 
 if __name__ == "__main__":

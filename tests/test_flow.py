@@ -215,3 +215,22 @@ def test_another_learning_rate_trains_and_evaluates_only_and_the_way_back_comput
     project.choose({"train": {"learning_rate": LEARNING_RATE}})
     assert ran(project.repro()) == ["listing"]
     assert (model.read_bytes(), project.json("run.json")) == before
+
+
+def test_a_further_test_set_is_heard_without_a_training(project):
+    choices = {
+        "foreign": {"source": "synthetic", "synthetic": {"languages": ["de"], "utterances": 5}},
+        "same": {"features": "data/features"},
+    }
+    project.choose({"evaluate": {"sets": choices}})
+    assert sorted(ran(project.repro())) == ["baseline_sets", "evaluate", "listing", "sets"]
+    metrics = project.json("report/metrics.json")
+    foreign, same = metrics["sets"]["foreign"], metrics["sets"]["same"]
+    assert foreign["n_utterances"] == 5 and foreign["language"].keys() == {"de"}
+    assert {name: same[name] for name in (*SCORES, "wer_interval")} == {
+        name: metrics[name] for name in (*SCORES, "wer_interval")
+    }
+    predictions = pq.read_table(project.data / "report/sets/foreign/predictions.parquet")
+    assert foreign["wer"] == pytest.approx(
+        jiwer.wer(predictions["reference"].to_pylist(), predictions["hypothesis"].to_pylist())
+    )

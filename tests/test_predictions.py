@@ -21,8 +21,13 @@ SYSTEMS = {
 
 
 def test_hypotheses_are_read_back(tmp_path):
-    write_hypotheses({"b": "नमस्ते", "a": ""}, tmp_path)
-    assert read_hypotheses(tmp_path) == {"b": "नमस्ते", "a": ""}
+    write_hypotheses({"b": "नमस्ते", "a": ""}, {"clips": 2, "loops": 1}, tmp_path)
+    assert read_hypotheses(tmp_path) == ({"b": "नमस्ते", "a": ""}, {"clips": 2, "loops": 1})
+
+
+def test_hypotheses_that_are_not_there_are_named_with_what_makes_them(tmp_path):
+    with pytest.raises(UserError, match=r"radio/predictions\.parquet: no such file; run `dvc repro baseline"):
+        read_hypotheses(tmp_path / "radio")
 
 
 def test_each_row_of_the_split_meets_what_each_system_heard(features, tmp_path):

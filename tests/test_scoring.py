@@ -13,7 +13,7 @@ from asr.errors import UserError
 from asr.leaks import Leak, text_key
 from asr.normalize import normalize
 from asr.predictions import Prediction, write_predictions
-from asr.scoring import flat, metrics, outline
+from asr.scoring import flat, metrics
 
 WORDS = ["casa", "perro", "¡Hola!", "mundo", "rojo", "verde", "azul", "el", "la", "नमस्ते", "दुनिया", "हिन्दी"]
 
@@ -121,13 +121,9 @@ def test_flat_numbers_have_dotted_names_and_leave_out_what_is_unknown() -> None:
     }
 
 
-def test_the_outline_has_a_row_a_language_and_one_over_all() -> None:
-    rows = [one("uno dos", "uno tres"), replace(one("ein", "ein", "de"), id="b"), replace(one("", "x", "th"), id="c")]
-    lines = outline(metrics(rows, bootstrap_samples=100, seed=1)).splitlines()
-    assert [line.split()[0] for line in lines[1:-1]] == ["de", "es", "th", "all"]
-    assert lines[2].split()[:4] == ["es", "1", "100.0%", "50.0%"]
-    assert lines[3].split()[:5] == ["th", "1", "-", "-", "-"]
-    assert len({len(line) for line in lines[1:-1]}) == 1
+def test_a_further_test_set_has_rates_and_no_slices() -> None:
+    whole, bare = (metrics(predictions(40), 100, 1, sliced=sliced) for sliced in (True, False))
+    assert bare == {name: value for name, value in whole.items() if name not in ("duration_s", "confusions")}
 
 
 def test_jiwer_alone_finds_the_same_rates_in_the_written_predictions(tmp_path: Path) -> None:
