@@ -8,7 +8,7 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -30,6 +30,35 @@ SplitName: TypeAlias = Literal["train", "validation", "test"]
 Augmentation: TypeAlias = Literal["noise", "reverberation", "telephone"]
 SyntheticLanguage: TypeAlias = Literal["en", "es", "de", "pl", "hi"]
 TuxpaintLanguage: TypeAlias = Literal["be", "bg", "ca", "da", "el", "en", "es", "fr", "nl", "ro", "ru"]
+LanguageCode: TypeAlias = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+Source: TypeAlias = Literal[
+    "synthetic",
+    "table",
+    "tuxpaint",
+    "huggingface",
+    "common_voice",
+    "fleurs",
+    "librispeech",
+    "ljspeech",
+    "audiofolder",
+    "nemo",
+    "kaldi",
+    "lhotse",
+    "subtitles",
+]
+FOLDER_LAYOUTS = {*get_args(Source)} - {"synthetic", "table", "tuxpaint", "huggingface"}  # these read data.path
+
+
+def _checked_paths(value: Any) -> Any:
+    paths = [value] if isinstance(value, str) else [*value.values()] if isinstance(value, dict) else value
+    named = {*value} if isinstance(value, dict) else set()
+    is_paths = isinstance(paths, list) and paths and all(isinstance(path, str) and path for path in paths)
+    if value is not None and not (is_paths and named <= {"train", "validation", "test"}):
+        raise ValueError(f"{value!r} is no path, list of paths, or {{train: path, validation: path, test: path}}")
+    return value
+
+
+Paths: TypeAlias = Annotated[str | list[str] | dict[str, str] | None, PlainValidator(_checked_paths)]
 
 
 class Section(BaseModel):
@@ -71,14 +100,37 @@ class HuggingFace(Section):
     stream: bool = False
 
 
+class CommonVoice(Section):
+    splits: Literal["release", "validated"] = "release"
+    min_votes: int = 0
+    keep_reported: bool = False
+
+
 class Data(Section):
-    source: Literal["synthetic", "table", "tuxpaint"] = "synthetic"
-    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] = "en"
+    source: Source = "synthetic"
+    path: Paths = None
+    language: LanguageCode = "en"
+    languages: dict[str, LanguageCode] = {}
+    normalized: bool = False
     seed: int = 1
     split: Split = Split()
     synthetic: Synthetic = Synthetic()
     table: Table = Table()
     tuxpaint: Tuxpaint = Tuxpaint()
+    huggingface: HuggingFace = HuggingFace()
+    common_voice: CommonVoice = CommonVoice()
+
+    @model_validator(mode="after")
+    def a_folder_layout_has_a_path(self) -> "Data":
+        if self.source in FOLDER_LAYOUTS and not self.path:
+            raise ValueError(f"data.source is {self.source}, so data.path must name where the corpus lies")
+        return self
+
+    @model_validator(mode="after")
+    def a_dataset_has_a_path(self) -> "Data":
+        if self.source == "huggingface" and not self.huggingface.path:
+            raise ValueError("data.source is huggingface, so data.huggingface.path must name a directory or a hub id")
+        return self
 
     @model_validator(mode="after")
     def a_table_has_a_path(self) -> "Data":

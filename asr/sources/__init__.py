@@ -11,12 +11,13 @@ A source is a module with two functions, `SOURCES` names them:
 import importlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, cast, get_args
 
+from asr import params
 from asr.params import Data
 from asr.utterances import Rejected, Utterance
 
-SOURCES = ("synthetic", "table", "tuxpaint")
+SOURCES = get_args(params.Source)
 
 
 class Source(Protocol):
