@@ -10,7 +10,7 @@ from pathlib import Path
 from asr.errors import UserError
 from asr.params import Data
 from asr.sources import files
-from asr.sources.guess import mismatch
+from asr.sources.guess import fitting, mismatch
 from asr.sources.layout import Place, listing, places, sized, split_in, utterance
 from asr.utterances import Rejected, Split, Utterance
 
@@ -24,17 +24,16 @@ LANGUAGES = ("language", "locale")
 
 def utterances(data: Data, corpus: Path) -> Iterator[Utterance | Rejected]:
     """A row of the metadata each, with its path as id. Raises `UserError` where there is none, or no text in it."""
-    given = places(data)
-    for place in given:
-        tables = [path for name in ("metadata.csv", "metadata.jsonl") for path in sorted(place.path.rglob(name))]
+    for place in places(data):
+        tables = sorted([*place.path.rglob("metadata.csv"), *place.path.rglob("metadata.jsonl")])
+        tables = [path for path in tables if fitting(path) == "audiofolder"]
         if not tables:
-            raise mismatch(place.path, "audiofolder", "metadata.csv or metadata.jsonl")
-        prefix = f"{place.path.absolute().name}/" if len(given) > 1 else ""
+            raise mismatch(place.path, "audiofolder", "metadata.csv or metadata.jsonl with file_name")
         for table in tables:
-            yield from sized(_rows(data, place, table, prefix))
+            yield from sized(_rows(data, place, table))
 
 
-def _rows(data: Data, place: Place, table: Path, prefix: str) -> Iterator[Utterance | Rejected]:
+def _rows(data: Data, place: Place, table: Path) -> Iterator[Utterance | Rejected]:
     read = files.comma_separated(table, ["file_name"]) if table.suffix == ".csv" else files.objects(table)
     text_column = ""
     for number, row in read:
@@ -50,7 +49,7 @@ def _rows(data: Data, place: Place, table: Path, prefix: str) -> Iterator[Uttera
         name = audio.relative_to(place.path).as_posix()
         yield utterance(
             data,
-            prefix + name,
+            place.prefix + name,
             audio,
             cells.get(text_column, ""),
             language=_first(cells, LANGUAGES),

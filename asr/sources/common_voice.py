@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from asr import params
 from asr.sources import files
 from asr.sources.archives import is_archive, unpack
-from asr.sources.guess import mismatch
+from asr.sources.guess import fitting, mismatch
 from asr.sources.layout import Place, listing, places, seconds, sized, split_in, utterance
 from asr.utterances import Rejected, Seconds, Split, Utterance
 
@@ -38,9 +38,9 @@ def _languages(root: Path, given: Path, data: params.Data) -> list[Path]:
     tables = TABLES[data.common_voice.splits]
     for pattern in ("", "*", "*/*"):
         folders = [root] if not pattern else sorted(root.glob(pattern))
-        if found := [folder for folder in folders if (folder / tables[0]).is_file()]:
+        if found := [folder for folder in folders if _is_clips(folder / tables[0])]:
             return found
-    raise mismatch(given, "common_voice", f"LANGUAGE/{tables[0]}")
+    raise mismatch(given, "common_voice", f"LANGUAGE/{tables[0]} with a column client_id")
 
 
 def _unpacked(archive: Path, corpus: Path, data: params.Data) -> Path:
@@ -97,6 +97,10 @@ def _row(
         speaker=row["client_id"] or None,
         duration_s=durations_s.get(file_name),
     )
+
+
+def _is_clips(path: Path) -> bool:
+    return path.is_file() and fitting(path) == "common_voice"
 
 
 def _table(path: Path) -> Iterator[tuple[int, dict[str, str] | Rejected]]:

@@ -13,7 +13,6 @@ LOOKED_AT = 5_000  # files, of a large corpus
 
 _BY_NAME = {
     "wav.scp": "kaldi",
-    "validated.tsv": "common_voice",
     "dataset_info.json": "huggingface",
     "dataset_infos.json": "huggingface",
 }

@@ -22,26 +22,34 @@ ROWS_AT_ONCE = 10_000  # whose audio is looked up together
 
 @dataclass(frozen=True)
 class Place:
-    """A folder or file of `data.path`, with its split where `data.path` names it."""
+    """A folder or file of `data.path`, with its split where `data.path` names it.
+
+    `prefix` goes before ids that are paths below it: what tells it from the others, nothing where it is the only one.
+    """
 
     path: Path
-    split: Split | None = None
+    split: Split | None
+    prefix: str
 
 
 def places(data: Data) -> list[Place]:
     """Raises `UserError` for what is not there."""
     given = data.path or []
-    pairs = given.items() if isinstance(given, dict) else [("", path) for path in _listed(given)]
-    found = [Place(Path(path).expanduser(), split_named(split)) for split, path in pairs]
-    for place in found:
-        if storage.is_remote(str(place.path)):
+    pairs = list(given.items() if isinstance(given, dict) else [("", path) for path in _listed(given)])
+    for _, path in pairs:
+        if storage.is_remote(path):
             raise UserError(
-                f"data.path: {place.path} is in an object store, where data.source {data.source} is not read; "
+                f"data.path: {path} is in an object store, where data.source {data.source} is not read; "
                 "copy it here, or use data.source: table, whose audio may lie there"
             )
-        if not place.path.exists():
-            raise UserError(f"data.path: there is no {place.path}; give the corpus' place from this folder")
-    return found
+        if not Path(path).expanduser().exists():
+            raise UserError(f"data.path: there is no {path}; give the corpus' place from this folder")
+    paths = [Path(path).expanduser().absolute() for _, path in pairs]
+    shared = os.path.commonpath(paths) if len(paths) > 1 else None
+    return [
+        Place(Path(given).expanduser(), split_named(split), f"{os.path.relpath(path, shared)}/" if shared else "")
+        for (split, given), path in zip(pairs, paths, strict=True)
+    ]
 
 
 def split_in(name: str) -> Split | None:

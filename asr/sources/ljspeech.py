@@ -17,14 +17,11 @@ __all__ = ["listing", "utterances"]
 
 def utterances(data: Data, corpus: Path) -> Iterator[Utterance | Rejected]:
     """A line of metadata.csv each; the third column is the text with `data.normalized`. Raises `UserError`."""
-    given = places(data)
-    for place in given:
-        # Ids are those of the corpus, unless there are several.
-        prefix = f"{place.path.absolute().name}/" if len(given) > 1 else ""
-        yield from sized(_rows(data, place, prefix))
+    for place in places(data):
+        yield from sized(_rows(data, place))
 
 
-def _rows(data: Data, place: Place, prefix: str) -> Iterator[Utterance | Rejected]:
+def _rows(data: Data, place: Place) -> Iterator[Utterance | Rejected]:
     metadata = place.path / "metadata.csv"
     first = next(files.lines(metadata), (0, ""))[1] if metadata.is_file() else ""
     if "|" not in first:
@@ -35,4 +32,4 @@ def _rows(data: Data, place: Place, prefix: str) -> Iterator[Utterance | Rejecte
             yield Rejected(f"metadata.csv:{number}", "bad row", f"{len(texts) + 1} cells for 2 or 3: {line[:80]}")
             continue
         text = texts[-1] if data.normalized else texts[0]
-        yield utterance(data, prefix + name, place.path / "wavs" / f"{name}.wav", text.strip(), split=place.split)
+        yield utterance(data, place.prefix + name, place.path / "wavs" / f"{name}.wav", text.strip(), split=place.split)

@@ -28,18 +28,16 @@ def utterances(data: Data, corpus: Path) -> Iterator[Utterance | Rejected]:
 
     A cue that runs backwards, or overlaps another, is rejected here; one past the recording's end when that is read.
     """
-    given = places(data)
-    for place in given:
-        prefix = f"{place.path.absolute().name}/" if len(given) > 1 else ""
-        yield from sized(_rows(data, place, prefix))
+    for place in places(data):
+        yield from sized(_rows(data, place))
 
 
-def _rows(data: Data, place: Place, prefix: str) -> Iterator[Utterance | Rejected]:
+def _rows(data: Data, place: Place) -> Iterator[Utterance | Rejected]:
     recordings, texts = _found(place.path)
     if not texts:
         raise mismatch(place.path, "subtitles", "recording with a .srt, .vtt or .TextGrid of its name")
     for stem in sorted({*recordings, *texts}):
-        name = prefix + stem
+        name = place.prefix + stem
         if stem not in recordings or stem not in texts:
             reason = "no transcript" if stem in recordings else "missing audio"
             yield Rejected(name, reason, f"{(recordings.get(stem) or next(iter(texts[stem].values())))} stands alone")
