@@ -35,4 +35,5 @@ def _explained(archive: Path) -> Iterator[None]:
     except (tarfile.TarError, EOFError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise UserError(f"{archive} is damaged or only half there ({error}); download it again") from None
+        said = str(error).splitlines()[0].rstrip(":")
+        raise UserError(f"{archive} is damaged or only half there ({said}); download it again") from None
