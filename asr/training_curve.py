@@ -12,21 +12,19 @@ from asr.pictures import AFTER, BEFORE, FAINT, INK, MAX_MARKED, quiet
 
 Point = Mapping[str, float]  # `step`, and values of some of the curves at it
 
-SIZE_INCHES = 7.5, 4.375
+SIZES = {"wide": (7.5, 4.375), "narrow": (3.5, 4.9)}  # inches; its letters are readable on a phone's width
 SMOOTHED_SHARE = 0.02  # of the points, one standard deviation of the Gauss curve that smoothes them
 MIN_SMOOTHED = 10  # points; fewer are shown as they are
 
 
-def picture(points: Sequence[Point], chosen_steps: Sequence[int] = ()) -> Figure | None:
-    """The curves that there are in `points`, None without any; `chosen_steps` are those whose weights were kept.
+def picture(points: Sequence[Point], chosen_steps: Sequence[int] = (), size: str = "wide") -> Figure:
+    """The curves that there are in `points`; `chosen_steps` are those whose weights were kept, `size` one of `SIZES`.
 
     To be drawn and saved within `asr.pictures.style`.
     """
-    if not points:
-        return None
     has_wer = any("validation_wer" in point for point in points)
-    heights = [3.0, 1.6, 0.7] if has_wer else [3.0, 0.7]
-    figure = Figure(figsize=SIZE_INCHES, layout="constrained")
+    heights = [3.0, 1.6, 0.8] if has_wer else [3.0, 0.8]
+    figure = Figure(figsize=SIZES[size], layout="constrained")
     panels = figure.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     _losses(panels[0], points)
     if has_wer:
@@ -35,18 +33,15 @@ def picture(points: Sequence[Point], chosen_steps: Sequence[int] = ()) -> Figure
     for axes in panels:
         quiet(axes)
         axes.grid(axis="y", color=FAINT, linewidth=0.5)
-        axes.yaxis.label.set_rotation(0)
-        axes.yaxis.label.set_horizontalalignment("right")
         for step in chosen_steps:
             axes.axvline(step, color=INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
     panels[-1].set_xlabel("step")
     panels[-1].set_xlim(0, 1.02 * max((point["step"] for point in points), default=1))
     if chosen_steps:
         _name(panels[0], chosen_steps)
-    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[-1].xaxis.set_major_locator(MaxNLocator(5, integer=True))
     if panels[0].lines:
         figure.legend(labelcolor=INK, loc="outside upper right", ncols=2, frameon=False)
-    figure.align_ylabels(panels)
     return figure
 
 
@@ -72,7 +67,7 @@ def _losses(axes: Axes, points: Sequence[Point]) -> None:
         _line(axes, points, "train_loss", BEFORE, "training")
     if _series(points, "validation_loss")[0]:
         _line(axes, points, "validation_loss", AFTER, "validation")
-    axes.set_ylabel("loss\na token")
+    _title(axes, "loss a token")
     axes.set_ylim(0, _top(points))
 
 
@@ -84,7 +79,8 @@ def _top(points: Sequence[Point]) -> float:
 
 def _wer(axes: Axes, points: Sequence[Point]) -> None:
     _line(axes, points, "validation_wer", AFTER)
-    axes.set_ylabel("validation\nWER")
+    _title(axes, "WER of the validation clips")
+    axes.yaxis.set_major_locator(MaxNLocator(3))
     axes.yaxis.set_major_formatter(lambda rate, _: f"{100 * rate:g} %")
     axes.set_ylim(0, 1.1 * max(_series(points, "validation_wer")[1]) or 1)
 
@@ -96,7 +92,12 @@ def _learning_rate(axes: Axes, points: Sequence[Point]) -> None:
     peak = max(rates, default=0.0)
     axes.set_yticks([0, peak] if peak else [0], ["0", f"{peak:.1e}".replace("e-0", "e-")] if peak else ["0"])
     axes.set_ylim(0, 1.2 * peak or 1)
-    axes.set_ylabel("learning\nrate")
+    _title(axes, "learning rate")
+
+
+def _title(axes: Axes, text: str) -> None:
+    """Over the panel, where a narrow screen has room too."""
+    axes.set_title(text, loc="left", fontsize=10, color=INK, pad=4)
 
 
 def _name(axes: Axes, chosen_steps: Sequence[int]) -> None:
@@ -107,11 +108,11 @@ def _name(axes: Axes, chosen_steps: Sequence[int]) -> None:
     axes.annotate(
         f"kept: step {outermost}" if len(chosen_steps) == 1 else f"kept: the mean of {len(chosen_steps)}",
         (outermost, 1),
-        (-4 if on_left else 4, 2),
+        (-4 if on_left else 4, -2),
         xycoords=axes.get_xaxis_transform(),
         textcoords="offset points",
         ha="right" if on_left else "left",
-        va="bottom",
+        va="top",
         color=INK,
         fontsize=9,
     )

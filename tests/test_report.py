@@ -1,14 +1,12 @@
-"""asr/report.py: a page that stands alone, says what the intervals allow, and escapes what a corpus holds."""
+"""asr/report.py: a page that stands alone, says what the scores say, and escapes what a corpus holds."""
 
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
-
-import pytest
 
 from asr import report
-from asr.report import Context, Piece, align, headline, verdict, worst, write
+from asr.leaks import Leak, text_key
+from asr.report import Context, write
 from asr.scoring import Prediction, metrics
 
 CURVE = [{"step": step, "train_loss": 3.0 / step} for step in range(1, 5)] + [{"step": 4, "validation_loss": 1.0}]
@@ -19,7 +17,7 @@ CONTEXT = Context(
     rejects={"too long": 2, "text is empty": 1},
     corpus={"train": {"n_utterances": 1500, "hours": 1.25}},
     curve=CURVE,
-    durations_s={"train": 82},
+    digests={"Model": "5d41402a.dir", "Features": None},
 )
 
 
@@ -27,8 +25,8 @@ def heard(number: int, reference: str, hypothesis: str, baseline: str = "", lang
     return Prediction(f"clip {number}", language, None, reference, hypothesis, hypothesis, baseline)
 
 
-def page(folder: Path, predictions: list[Prediction], context: Context = CONTEXT) -> str:
-    write(folder, metrics(predictions, 100, seed=1), predictions, context)
+def page(folder: Path, predictions: list[Prediction], context: Context = CONTEXT, **more: object) -> str:
+    write(folder, {**metrics(predictions, 100, seed=1), **more}, predictions, context)
     return (folder / report.PAGE).read_text(encoding="utf-8")
 
 
@@ -60,10 +58,40 @@ def test_the_page_shows_the_result_and_what_it_came_from(tmp_path: Path) -> None
     text = page(tmp_path, predictions)
     assert "Training helped" in text
     assert '<span class="was">100.0</span>' in text
-    assert "<span>1.0</span>" in text
-    for part in ("Spanish", "0123abcd", "run-of-this-test", "too long", "1,500", "1.25", "max_steps: 4", "1:22 min"):
+    assert '<span class="now">1.0</span>' in text
+    for part in ("Spanish", "0123abcd", "run-of-this-test", "too long", "1,500", "1.25", "max_steps: 4", "5d41402a"):
         assert part in text
+    assert "Features, DVC" not in text
     assert (tmp_path / report.BARS).read_bytes()[:4] == (tmp_path / report.CURVE).read_bytes()[:4] == b"\x89PNG"
+
+
+def test_failures_the_leak_and_the_speed_are_told_in_numbers(tmp_path: Path) -> None:
+    predictions = [heard(number, f"hola {number}", "" if number < 3 else f"hola {number}") for number in range(50)]
+    leak = Leak(frozenset({text_key("es", "hola 7")}), frozenset())
+    scores = metrics(predictions, 100, seed=1, leak=leak)
+    scores["speed"] = {"audio_s": 1234.5, "seconds": 100.0, "times_real_time": 12.35}
+    scores["decoding"] = {"clips": 50, "loops": 4, "retries_that_helped": 3, "other_language": 2}
+    write(tmp_path, scores, predictions, CONTEXT)
+    text = (tmp_path / report.PAGE).read_text(encoding="utf-8")
+    assert "<td>nothing heard</td><td>50</td><td>3</td><td>100.0 → 6.0</td>" in text
+    assert "1 of 50 texts; speakers are unknown" in text
+    assert "<li>1 of the 50 texts of the test split are in train too" in text
+    assert "1,234.5 s of sound: 12.3 times real time" in text
+    assert "Decoding 50 clips ran into 4 loops; 3 of them" in text
+
+
+def test_other_sets_stand_in_the_table_and_their_loss_above_it(tmp_path: Path) -> None:
+    worse = [heard(number, "hola mundo", "hola", "hola mundo") for number in range(50)]
+    better = [heard(number, "hola mundo", "hola mundo", "hola") for number in range(50)]
+    text = page(tmp_path, better, sets={"radio": metrics(worse, 100, seed=1, sliced=False)})
+    assert text.index("radio: WER rose from 0.0% to 50.0%") < text.index("Other test sets")
+    assert "<bdi>Set radio</bdi>" in text
+
+
+def test_words_are_called_confused_only_where_it_happened_twice(tmp_path: Path) -> None:
+    assert "<td>mundo" not in page(tmp_path, [heard(0, "hola mundo", "hola mondo"), heard(1, "hola", "bola")])
+    text = page(tmp_path, [heard(number, "hola mundo", "hola mondo") for number in range(2)])
+    assert re.search(r">mundo</td><td [^>]*>mondo</td><td>2</td>", text)
 
 
 def test_the_page_needs_no_network_and_is_well_formed(tmp_path: Path) -> None:
@@ -80,8 +108,9 @@ def test_the_page_needs_no_network_and_is_well_formed(tmp_path: Path) -> None:
 
 def test_all_that_a_corpus_says_is_escaped(tmp_path: Path) -> None:
     nasty = "<script>alert('x')</script> & \"quotes\""
-    predictions = [Prediction(nasty, "es", nasty, nasty, f"{nasty} {nasty}", nasty, nasty)]
-    text = page(tmp_path, predictions, Context(params={nasty: nasty}, git_commit=nasty, rejects={nasty: 1}))
+    predictions = [Prediction(nasty, "es", nasty, nasty, f"{nasty} {nasty}", nasty, nasty) for _ in range(3)]
+    context = Context(params={nasty: nasty}, git_commit=nasty, rejects={nasty: 1}, digests={nasty: nasty})
+    text = page(tmp_path, predictions, context, sets={nasty: metrics(predictions, 100, seed=1, sliced=False)})
     assert "<script" not in text
     assert "&lt;script&gt;" in text
 
@@ -97,75 +126,3 @@ def test_a_page_without_errors_curve_or_rejects_is_still_a_page(tmp_path: Path) 
     assert "no words to score" in text
     assert "Nothing: every utterance" in text
     assert not (tmp_path / report.CURVE).exists()
-
-
-@pytest.mark.parametrize(
-    ("interval", "n_utterances", "kind", "part"),
-    [
-        ([-0.5, -0.25], 100, "better", "between 25.0 and 50.0 fewer"),
-        ([0.1, 0.2], 100, "worse", "between 10.0 and 20.0 more"),
-        ([-0.1, 0.0], 100, "unclear", "may be chance"),
-        ([-0.5, -0.25], 29, "unclear", "29 utterances"),
-        (None, 100, "unclear", "no verdict"),
-    ],
-)
-def test_the_verdict_is_what_the_interval_allows(
-    interval: list[float] | None, n_utterances: int, kind: str, part: str
-) -> None:
-    scores: dict[str, Any] = {"difference_interval": interval, "n_utterances": n_utterances}
-    found = verdict(scores | {"difference_normalized_interval": [-0.4, -0.2]}, "wer")
-    assert found.kind == kind
-    assert part in found.sentence
-
-
-def test_learning_to_write_alone_is_told_from_hearing() -> None:
-    scores = {"difference_interval": [-0.5, -0.2], "difference_normalized_interval": [-0.1, 0.1], "n_utterances": 100}
-    assert "writing changed more than hearing" in verdict(scores, "wer").sentence
-
-
-def test_characters_lead_only_where_no_language_has_spaces() -> None:
-    assert headline({"language": {"zh": {}, "ja": {}}}) == "cer"
-    assert headline({"language": {"zh": {}, "es": {}}}) == "wer"
-
-
-def test_an_alignment_tells_misheard_from_written_otherwise() -> None:
-    assert list(align("El perro, come pan", "el gato come un pan", "es")) == [
-        Piece("minor", "El", "el"),
-        Piece("substitute", "perro,", "gato"),
-        Piece("equal", "come", "come"),
-        Piece("insert", "", "un"),
-        Piece("equal", "pan", "pan"),
-    ]
-    assert [piece.kind for piece in align("你好世界", "你好地", "zh")] == ["equal", "substitute", "delete"]
-    assert list(align("hola", "", "es")) == [Piece("delete", "hola", "")]
-    assert list(align("", "", "es")) == []
-
-
-def test_an_alignment_holds_the_whole_of_both_texts() -> None:
-    reference, hypothesis = "uno dos tres cuatro", "dos tres tres cinco seis"
-    pieces = list(align(reference, hypothesis, "es"))
-    assert " ".join(piece.reference for piece in pieces if piece.reference) == reference
-    assert " ".join(piece.hypothesis for piece in pieces if piece.hypothesis) == hypothesis
-
-
-def test_a_loop_is_shortened_and_its_length_told() -> None:
-    (_, loop) = align("hola", "hola" + " la" * 112, "es")
-    assert loop.hypothesis.split() == ["la"] * 12 + ["…", "(+100)"]
-
-
-def test_the_worst_come_first_and_writing_does_not_count() -> None:
-    predictions = [
-        heard(0, "uno dos tres", "UNO, dos; tres!"),
-        heard(1, "uno dos tres", "uno dos"),
-        heard(2, "uno dos tres", "", "uno"),
-        heard(3, "你好世界", "你好", "", "zh"),
-    ]
-    found = worst(predictions, 10)
-    assert [one.prediction.id for one in found] == ["clip 2", "clip 3", "clip 1"]
-    assert [(one.n_errors, one.n_units, one.unit) for one in found] == [
-        (3, 3, "words"),
-        (2, 4, "characters"),
-        (1, 3, "words"),
-    ]
-    assert found[0].n_errors_before == 2
-    assert len(worst(predictions, 1)) == 1

@@ -38,8 +38,14 @@ def test_a_mean_is_marked_at_each_of_its_steps():
     assert [line.get_xdata()[0] for line in losses.lines[-2:]] == [60, 80]
 
 
-def test_without_points_there_is_no_picture():
-    assert picture([]) is None
+def test_the_narrow_picture_has_the_same_curves():
+    wide, narrow = (picture(points(30, 10), size=size).axes for size in ("wide", "narrow"))
+    assert [len(axes.lines) for axes in narrow] == [len(axes.lines) for axes in wide]
+    assert [axes.get_title(loc="left") for axes in narrow] == [
+        "loss a token",
+        "WER of the validation clips",
+        "learning rate",
+    ]
 
 
 @pytest.mark.parametrize("n_steps", [1, 2, 4])
