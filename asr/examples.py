@@ -1,10 +1,11 @@
 """Utterances -> rows of a shard: decoded, measured, transformed and tokenised, or the reason why not."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import groupby
 from typing import Any
 
-from asr.ahead import Ahead
+from asr.ahead import Ahead, Cells
 from asr.audio import Clip, clip, read_piece
 from asr.features import log_mel
 from asr.params import Audio, Text
@@ -18,12 +19,13 @@ def examples(
     utterances: Iterable[Utterance], audio: Audio, text: Text, labeller: Labeller
 ) -> Iterator[dict[str, Any] | Rejected]:
     """One for each utterance, in order. Pieces of a recording that stand side by side are read by one opening."""
-    recordings = [(path, list(pieces)) for path, pieces in groupby(utterances, key=lambda row: row.audio)]
-    with Ahead((path, sum(row.source_bytes for row in pieces)) for path, pieces in recordings) as ahead:
-        for path, pieces in recordings:
+    recordings = [(place, list(pieces)) for place, pieces in groupby(utterances, key=lambda row: (row.audio, row.row))]
+    files = ((path, sum(row.source_bytes for row in pieces)) for (path, row), pieces in recordings if row is None)
+    with Ahead(files) as ahead, Cells() as cells:
+        for (path, row), pieces in recordings:
             waiting = pieces[::-1]
             try:
-                with recording(path, ahead.open_read) as file:
+                with recording(path, ahead.open_read if row is None else partial(cells.open_read, row=row)) as file:
                     last = LastPiece(file)
                     while waiting:
                         utterance = waiting.pop()

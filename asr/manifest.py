@@ -22,6 +22,7 @@ SCHEMA = pa.schema(
         pa.field("split", pa.string(), nullable=False),
         pa.field("speaker", pa.string()),
         pa.field("source_bytes", pa.int64(), nullable=False),
+        pa.field("row", pa.int32()),
     ]
 )
 

@@ -1,8 +1,8 @@
 """Manifest -> `plan.parquet`: which rows go into which shard, in which order, a row group a shard. References only.
 
-The unit is the recording, so that each is opened once. Recordings are ordered by a seeded hash, which mixes languages
-and speakers the same way whatever order the corpus has, and cut into shards of about equal source bytes. In memory are
-some 60 bytes for each row, whatever its text.
+The unit is the recording (or the block of rows that embeds some), so that each is opened once. Recordings are ordered
+by a seeded hash, which mixes languages and speakers the same way whatever order the corpus has, and cut into shards of
+about equal source bytes. In memory are some 60 bytes for each row, whatever its text.
 """
 
 import hashlib
@@ -106,12 +106,13 @@ class _Columns(NamedTuple):
     hashed_id: NDArray[np.uint64]
     recording: NDArray[np.uint64]  # a hash of split and audio
     split: NDArray[np.int8]  # place in SPLITS
+    row: NDArray[np.int32]  # of embedded audio; -1 else
     start_s: NDArray[np.float64]
     size_bytes: Numbers
 
     @classmethod
     def read(cls, manifest_folder: Path) -> "_Columns":
-        names = ["id", "audio", "split", "start_s", "source_bytes"]
+        names = ["id", "audio", "split", "row", "start_s", "source_bytes"]
         parts = [cls._of(batch) for batch in _batches(manifest_folder, names)]
         return cls(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
@@ -122,6 +123,7 @@ class _Columns(NamedTuple):
             np.array([_hash(SEED, name) for name in ids], np.uint64),
             np.array([_hash(split, name) for split, name in zip(splits, audio, strict=True)], np.uint64),
             np.array([SPLITS.index(split) for split in splits], np.int8),
+            batch["row"].fill_null(-1).to_numpy(),
             batch["start_s"].to_numpy(),
             batch["source_bytes"].to_numpy(),
         )
@@ -148,8 +150,9 @@ def _arrange(columns: _Columns, shard_bytes: float, n_copies: int) -> tuple[Numb
         shard[members] = len(names) + group
         names += [f"{name}/{position:05d}.parquet" for position in range(len(used))]
     place = np.empty(len(recording), np.int64)
-    # Within a shard by recording, within a recording by time.
-    place[np.lexsort((columns.hashed_id, columns.start_s, key[recording], shard[recording]))] = np.arange(len(place))
+    # Within a shard by recording (or block of rows), within a recording by time.
+    order = (columns.hashed_id, columns.start_s, columns.row, key[recording], shard[recording])
+    place[np.lexsort(order)] = np.arange(len(place))
     return place, shard[recording], names
 
 

@@ -7,7 +7,6 @@ import errno
 import io
 import os
 import re
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import IO
@@ -26,6 +25,7 @@ REMEDY = "more formats: pip install '.[formats]'"
 PIPED_BYTES = 0x7FFF_F000  # from here on, the size of a WAV's data is what a pipe leaves (sox; FFmpeg: 0xFFFFFFFF)
 
 _CUT_WAV = re.compile(r"^data : (\d+) \(should be (\d+)\)$", re.MULTILINE)
+_REASONS = {errno.ESTALE: "changed while read", errno.EBADMSG: "undecodable audio"}
 _OF_THE_MACHINE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # the recording is not to blame
 _SAYS_FRAMES = re.compile(rb"(Xing|Info)\0\0\0[\x01\x03\x05\x07\x09\x0b\x0d\x0f]")  # with the flag for the count
 
@@ -74,7 +74,10 @@ class Recording:
 
 @contextmanager
 def recording(path: str, open_read: Callable[[str], IO[bytes]] = storage.open_read) -> Iterator[Recording]:
-    """Opens a file, or an object of a store. Raises `BadAudio`; troubles of the network or the machine as they come."""
+    """Opens a file, an object of a store, or what `open_read` takes `path` for.
+
+    Raises `BadAudio`; troubles of the network or the machine as they come.
+    """
     with _file(path, open_read) as file:
         if _size_bytes(file) == 0:
             raise BadAudio("empty audio", f"{path} has no bytes")
@@ -86,17 +89,17 @@ def recording(path: str, open_read: Callable[[str], IO[bytes]] = storage.open_re
 
 @contextmanager
 def _file(path: str, open_read: Callable[[str], IO[bytes]]) -> Iterator[IO[bytes]]:
-    """A regular file of this machine, unbuffered, or an object of a store, read whole. Raises `BadAudio`."""
+    """A regular file of this machine, unbuffered; an object of a store or a cell, read whole. Raises `BadAudio`."""
     with ExitStack() as opened:
         try:
             # Looked at before it is opened, because opening a pipe waits for its writer.
-            if not storage.is_remote(path) and not stat.S_ISREG(os.stat(path).st_mode):
+            if not storage.is_remote(path) and os.path.exists(path) and not os.path.isfile(path):
                 raise BadAudio("missing audio", f"{path}: not a file")
             file = opened.enter_context(open_read(path))
         except OSError as error:
             if error.errno in _OF_THE_MACHINE:
                 raise
-            reason = "changed while read" if error.errno == errno.ESTALE else "missing audio"
+            reason = _REASONS.get(error.errno or 0, "missing audio")
             raise BadAudio(reason, f"{path}: {error.strerror or error}") from None
         except UserError:  # the store is at fault, not this recording
             raise

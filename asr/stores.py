@@ -1,4 +1,4 @@
-"""URIs of object stores (`gs://`, `s3://`) -> the clients that reach them, and their complaints in one line.
+"""URIs of object stores (`gs://`, `s3://`, and `hf://` to read) -> their clients, and their complaints in one line.
 
 Credentials and endpoints are those of the stores' own tools: GOOGLE_APPLICATION_CREDENTIALS, AWS_PROFILE,
 AWS_ENDPOINT_URL, STORAGE_EMULATOR_HOST. Safe in threads and forked processes: fsspec keeps a client for each process.
@@ -20,8 +20,9 @@ EXTRAS = {"gs": "gcp", "s3": "aws"}  # scheme -> the extra that can open it
 CREDENTIALS = {
     "gs": "`gcloud auth application-default login`, or GOOGLE_APPLICATION_CREDENTIALS",
     "s3": "`aws configure`, or AWS_PROFILE (FSSPEC_S3_ANON=true reads a public bucket without)",
+    "hf": "`hf auth login`, or HF_TOKEN",
 }
-ENDPOINTS = {"gs": "STORAGE_EMULATOR_HOST", "s3": "AWS_ENDPOINT_URL"}
+ENDPOINTS = {"gs": "STORAGE_EMULATOR_HOST", "s3": "AWS_ENDPOINT_URL", "hf": "HF_ENDPOINT"}
 # What S3 says of an account, not of an object: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 BAD_ACCOUNT = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"}
 CONNECT_S, READ_S = 10, 60  # timeouts of one try; aiohttp's own are 30 s and 5 minutes
@@ -29,7 +30,7 @@ CONNECT_S, READ_S = 10, 60  # timeouts of one try; aiohttp's own are 30 s and 5 
 
 def is_remote(path: str | Path) -> bool:
     """Whether it is the URI of an object store, and not a path of this machine."""
-    return str(path).partition("://")[0] in EXTRAS and "://" in str(path)
+    return str(path).partition("://")[0] in CREDENTIALS and "://" in str(path)
 
 
 def file_system(uri: str | Path) -> Any:
@@ -38,6 +39,8 @@ def file_system(uri: str | Path) -> Any:
     Raises `UserError` where the extra that can open it is not installed.
     """
     scheme = _scheme(uri)
+    if scheme == "hf":
+        return _hub()
     try:
         return _google_cloud() if scheme == "gs" else _s3()
     except ImportError:
@@ -65,6 +68,12 @@ def _google_cloud() -> Any:
         requests_timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_S, sock_read=READ_S),
         use_listings_cache=False,
     )
+
+
+def _hub() -> Any:
+    from huggingface_hub import HfFileSystem, constants
+
+    return HfFileSystem(endpoint=constants.ENDPOINT)
 
 
 @cache
@@ -103,7 +112,18 @@ def explained(uri: str | Path, *, needed: bool = False) -> Iterator[None]:
 
 def _is_of_a_client(error: Exception) -> bool:
     """By module, since neither client need be installed. gcsfs raises ValueError for some answers."""
-    clients = {"aiobotocore", "aiohttp", "botocore", "fsspec", "gcsfs", "google", "requests", "s3fs"}
+    clients = {
+        "aiobotocore",
+        "aiohttp",
+        "botocore",
+        "fsspec",
+        "gcsfs",
+        "google",
+        "httpx2",
+        "huggingface_hub",
+        "requests",
+        "s3fs",
+    }
     return isinstance(error, OSError | ValueError) or type(error).__module__.partition(".")[0] in clients
 
 

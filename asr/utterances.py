@@ -1,11 +1,14 @@
-"""The one record that flows from a corpus to the shards, and the one that says why a row did not."""
+"""The one record that flows from a corpus to the shards, where its audio lies, and why a row did not."""
 
+import re
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
+from urllib.parse import quote, unquote
 
 Split: TypeAlias = Literal["train", "validation", "test"]
 Seconds: TypeAlias = float
 
+_BLOCK = re.compile(r"(.+)#block=(\d+)&column=([^#&]+)", re.DOTALL)
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
@@ -13,7 +16,8 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 class Utterance:
     """A piece of speech and what was said: references only, never samples.
 
-    `audio` is a path (absolute, or relative to the project) or a URI; `start_s` is where the piece begins in it and
+    `audio` is a path (absolute, or relative to the project) or a URI; of audio that is embedded in a dataset's file it
+    names the block of rows (`Block`), and `row` is the place in it. `start_s` is where the piece begins and
     `duration_s` how long it is (None: to the end of the file). `split` is None until the manifest has cut one.
     `source_bytes` is the size of the audio that has to be read, which shards are balanced by. `timed` says that the
     corpus itself declares where the words begin and end; a file's length is no such statement. `speed` and `augment`
@@ -32,6 +36,7 @@ class Utterance:
     timed: bool = False
     speed: float = 1.0
     augment: str | None = None
+    row: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +46,23 @@ class Rejected:
     id: str
     reason: str
     detail: str = ""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows of a dataset's file that are read together (a row group of Parquet, a record batch of Arrow), and the column
+    that embeds their audio. `str` of it is an utterance's `audio`.
+    """
+
+    path: str  # or URI
+    number: int
+    column: str
+
+    def __str__(self) -> str:
+        return f"{self.path}#block={self.number}&column={quote(self.column, safe='')}"
+
+    @classmethod
+    def of(cls, audio: str) -> Self:
+        match = _BLOCK.fullmatch(audio)
+        assert match, audio
+        return cls(match[1], int(match[2]), unquote(match[3]))

@@ -81,10 +81,11 @@ def _plain_row(raw: dict[str, Any], number: int) -> Row | Rejected:
     for ours, value in raw.items():
         if not isinstance(value, str | bytes | int | float | None):
             return Rejected(f"row {number}", "bad row", f"{ours} is of type {type(value).__name__}")
-    return {ours: _plain(value) for ours, value in raw.items()}
+    return {ours: plain(value) for ours, value in raw.items()}
 
 
-def _plain(value: str | bytes | float | None) -> str | None:
+def plain(value: str | bytes | float | None) -> str | None:
+    """A cell as text; None where it is empty."""
     if isinstance(value, bytes):
         value = value.decode(errors="surrogateescape")
     if isinstance(value, float):
@@ -160,12 +161,13 @@ def _parquet(path: str, choose: Chooser) -> Iterator[Raw]:
 
 def _renamed(batch: pa.RecordBatch, chosen: dict[str, str]) -> Iterator[Raw]:
     """The rows of a batch under our names, with text as bytes, which need not be UTF-8."""
-    columns = [_bytes_of_text(batch.column(theirs)).to_pylist() for theirs in chosen.values()]
+    columns = [bytes_of_text(batch.column(theirs)).to_pylist() for theirs in chosen.values()]
     for cells in zip(*columns, strict=True):
         yield dict(zip(chosen, cells, strict=True))
 
 
-def _bytes_of_text(column: pa.Array) -> pa.Array:
+def bytes_of_text(column: pa.Array) -> pa.Array:
+    """The column with text as bytes, which need not be UTF-8; others as they are."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):

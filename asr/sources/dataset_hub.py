@@ -1,0 +1,98 @@
+"""The id of a dataset on the hub (HF_ENDPOINT) -> its commit with the names of its files, and files in the hub's cache.
+
+HF_TOKEN, HF_HOME and HF_HUB_OFFLINE hold. A hub that does not answer within seconds is left for what is in the cache.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import HfApi, constants, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from asr.errors import UserError
+
+REACH_S = 4.0  # for the hub's first answer
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A dataset at one point of its history."""
+
+    dataset: str
+    sha: str
+    files: list[str]
+
+    @property
+    def uri(self) -> str:
+        return f"hf://datasets/{self.dataset}@{self.sha}"
+
+    def fetch(self, files: Sequence[str]) -> Path:
+        """The folder of the cache, which has `files` then. Raises `UserError` if the hub breaks off."""
+        try:
+            return Path(
+                snapshot_download(
+                    self.dataset,
+                    repo_type="dataset",
+                    revision=self.sha,
+                    allow_patterns=list(files),
+                    endpoint=constants.ENDPOINT,
+                )
+            )
+        except Exception as error:
+            said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            raise UserError(
+                f"data.huggingface.path {self.dataset}: the download from {constants.ENDPOINT} broke off ({said}); "
+                "run it again, what is there is kept"
+            ) from None
+
+
+def commit_of(dataset: str, revision: str | None) -> Commit | None:
+    """What the hub has under `revision` (a branch, tag or commit; None: main); None when it does not answer.
+
+    Raises `UserError` for what the hub does not know or does not give.
+    """
+    answer: dict[str, Any] = {}
+
+    def ask() -> None:
+        try:
+            api = HfApi(endpoint=constants.ENDPOINT)
+            answer["info"] = api.dataset_info(dataset, revision=revision, timeout=REACH_S)
+        except Exception as error:  # whatever the transport raises: what matters is whether the hub said no
+            answer["error"] = error
+
+    # A daemon thread: no timeout of an HTTP client covers a resolver that hangs, and the exit must not wait for it.
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(REACH_S)
+    match answer.get("error"):
+        case GatedRepoError():
+            raise UserError(
+                f"data.huggingface.path {dataset}: the hub wants its terms accepted there, and HF_TOKEN set"
+            )
+        case RevisionNotFoundError():
+            raise UserError(f"data.huggingface.revision {revision}: {constants.ENDPOINT} has none of {dataset}")
+        case RepositoryNotFoundError():
+            raise UserError(
+                f"data.huggingface.path {dataset}: unknown to {constants.ENDPOINT}, and no directory here "
+                "(a private one needs HF_TOKEN)"
+            )
+    if "info" not in answer:
+        return None
+    info = answer["info"]
+    return Commit(dataset, info.sha, [sibling.rfilename for sibling in info.siblings or []])
+
+
+def cached(dataset: str, revision: str | None) -> Path | None:
+    """The folder of the cache, named by the commit, with whatever was fetched of it; None where nothing was."""
+    try:
+        return Path(snapshot_download(dataset, repo_type="dataset", revision=revision, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
