@@ -73,7 +73,17 @@ def worker_venv(tmp_path_factory):
     fresh = ["--reinstall-package", name, "--refresh-package", name]
     for words in (
         ["venv", str(folder), "--python", sys.executable],
-        ["pip", "install", "--python", str(python), "--constraint", "requirements.lock", *fresh, ".[beam]"],
+        [
+            "pip",
+            "install",
+            "--system-certs",
+            "--python",
+            str(python),
+            "--constraint",
+            "requirements.lock",
+            *fresh,
+            ".[beam]",
+        ],
     ):
         done = subprocess.run([BIN / "uv", *words], cwd=ROOT, capture_output=True, text=True)
         if done.returncode:
