@@ -1,15 +1,25 @@
-"""The rows of a source -> the manifest, with a split for each utterance, and the rows that are not used, with why."""
+"""The rows of a source -> the manifest, with a split for each utterance, and the rows that are not used, with why.
 
+The rows stream through: in memory are some thousand of them, and 27 bytes of each.
+"""
+
+import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from asr import manifest, params
 from asr.errors import UserError
-from asr.rejects import count_reasons, write_rejects
-from asr.splits import MIN_GROUPS, cut, leaks
+from asr.rejects import write_rejects
+from asr.splits import MIN_GROUPS, Cutter
 from asr.utterances import SPLITS, Rejected, Split, Utterance
+
+ROWS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -53,39 +63,82 @@ def write(
 
     Raises `UserError` if nothing is left, or nothing for one of `splits`.
     """
-    utterances, rejects = _sift(items)
-    write_rejects(folder, rejects)
-    if not utterances:
-        raise UserError(_why_empty(rejects, data))
-    utterances = cut(utterances, data.split, data.seed)
-    _check_splits(utterances, data, splits)
-    manifest.write(utterances, folder)
-    known_s = [row.duration_s for row in utterances if row.duration_s is not None]
-    return Summary(
-        Counter((row.language, str(row.split)) for row in utterances),
-        sum(known_s),
-        len(utterances) - len(known_s),
-        count_reasons(rejects),
-        *leaks(utterances),
-    )
+    sieve = _Sieve(data.seed)
+    with manifest.Draft(folder) as draft:
+        rejects = write_rejects(folder, sieve.sift(items, draft))
+        if not sieve.n_utterances:
+            raise UserError(_why_empty(rejects, sieve.first_rejects, data))
+        cut = sieve.cutter.cut(data.split)
+        counts = cut.counts()
+        _check_splits(counts, data, splits)
+        draft.finish(cut.splits)
+    return Summary(counts, sieve.duration_s, sieve.n_unknown, rejects, *cut.leaks())
 
 
-def _sift(items: Iterable[Utterance | Rejected]) -> tuple[list[Utterance], list[Rejected]]:
-    utterances: list[Utterance] = []
-    rejects: list[Rejected] = []
-    ids: set[str] = set()
-    for item in items:
-        kept = item if isinstance(item, Rejected) else _checked(item, ids)
-        if isinstance(kept, Utterance):
-            ids.add(kept.id)
-            utterances.append(kept)
-        else:
-            rejects.append(Rejected(_printable(kept.id), kept.reason, _printable(kept.detail)))
-    return utterances, rejects
+class _Sieve:
+    """Tells the rows of a corpus that can be used from those that cannot, and keeps what is known of them together."""
+
+    def __init__(self, seed: int) -> None:
+        self.cutter = Cutter(seed)
+        self.n_utterances = self.n_unknown = 0
+        self.duration_s = 0.0  # of the utterances whose duration is known
+        self.first_rejects: dict[str, Rejected] = {}  # by reason
+        self._ids = Seen()
+
+    def sift(self, items: Iterable[Utterance | Rejected], draft: manifest.Draft) -> Iterator[Rejected]:
+        """Writes what can be used, yields what cannot."""
+        rows = iter(items)
+        while some := [_checked(item) for item in islice(rows, ROWS_AT_ONCE)]:
+            is_repeated = iter(self._ids.add([row.id for row in some if isinstance(row, Utterance)]).tolist())
+            kept = []
+            for row in some:
+                if isinstance(row, Utterance) and not next(is_repeated):
+                    kept.append(row)
+                else:
+                    yield self._rejected(row)
+            draft.write(kept)
+            self._add(kept)
+
+    def _add(self, rows: list[Utterance]) -> None:
+        self.cutter.add(rows)
+        known_s = [row.duration_s for row in rows if row.duration_s is not None]
+        self.n_utterances += len(rows)
+        self.n_unknown += len(rows) - len(known_s)
+        self.duration_s += sum(known_s)
+
+    def _rejected(self, row: Utterance | Rejected) -> Rejected:
+        if isinstance(row, Utterance):
+            row = Rejected(row.id, "duplicate id", f"{row.audio}; the first row with this id is kept")
+        self.first_rejects.setdefault(row.reason, row)
+        return Rejected(_printable(row.id), row.reason, _printable(row.detail))
 
 
-def _checked(row: Utterance, ids: set[str]) -> Utterance | Rejected:
-    """The row, or why it is not used; `ids` are those before it."""
+class Seen:
+    """Which names have come before, by 64 bits of a hash each."""
+
+    def __init__(self) -> None:
+        self._runs: list[NDArray[np.uint64]] = []  # sorted, each at least twice as long as the next
+
+    def add(self, names: Sequence[str]) -> NDArray[np.bool_]:
+        """For each name whether it was in an earlier call, or earlier in this one."""
+        digests = b"".join(hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names)
+        hashes = np.frombuffer(digests, np.uint64)
+        distinct, first = np.unique(hashes, return_index=True)
+        is_repeated = np.ones(len(hashes), np.bool_)
+        is_repeated[first] = False
+        for run in self._runs:
+            is_repeated |= run[np.minimum(np.searchsorted(run, hashes), len(run) - 1)] == hashes
+        if len(distinct):
+            self._runs.append(distinct)
+        while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
+            self._runs[-2:] = [np.union1d(*self._runs[-2:])]
+        return is_repeated
+
+
+def _checked(row: Utterance | Rejected) -> Utterance | Rejected:
+    """The row, or why it is not used."""
+    if isinstance(row, Rejected):
+        return row
     if not row.id:
         return Rejected(row.audio, "empty id")
     for field in ("text", "id", "audio", "speaker"):
@@ -94,8 +147,6 @@ def _checked(row: Utterance, ids: set[str]) -> Utterance | Rejected:
             return Rejected(row.id, f"undecodable {field}", value[:100])
     if not row.text.strip():
         return Rejected(row.id, "empty text")
-    if row.id in ids:
-        return Rejected(row.id, "duplicate id", f"{row.audio}; the first row with this id is kept")
     return row
 
 
@@ -112,20 +163,20 @@ def _printable(value: str) -> str:
     return value.encode(errors="backslashreplace").decode()
 
 
-def _why_empty(rejects: list[Rejected], data: params.Data) -> str:
+def _why_empty(rejects: dict[str, int], first: dict[str, Rejected], data: params.Data) -> str:
+    """`rejects` are the counts of each reason, `first` a row of each."""
     if not rejects:
         return f"the corpus is empty: data.source {data.source} has no rows"
-    first = {row.reason: row for row in reversed(rejects)}
     reasons = [
         f"{reason} ({n:,}, such as {first[reason].id!r}: {first[reason].detail})"
-        for reason, n in list(count_reasons(rejects).items())[:3]
+        for reason, n in list(rejects.items())[:3]
     ]
-    return f"all {len(rejects):,} rows of data.source {data.source} were rejected: {'; '.join(reasons)}"
+    return f"all {sum(rejects.values()):,} rows of data.source {data.source} were rejected: {'; '.join(reasons)}"
 
 
-def _check_splits(utterances: list[Utterance], data: params.Data, splits: Sequence[Split]) -> None:
+def _check_splits(counts: Counter[tuple[str, str]], data: params.Data, splits: Sequence[Split]) -> None:
     """Raises `UserError` for the splits that have no rows, with what would give them some."""
-    present = {row.split for row in utterances}
+    present = {split for _, split in counts}
     shares = {"validation": data.split.validation, "test": data.split.test}
     problems = []
     for split in splits:
@@ -133,6 +184,6 @@ def _check_splits(utterances: list[Utterance], data: params.Data, splits: Sequen
         if split in shares:
             remedy += f" (data.split.{split}, now {shares[split]}; needs at least {MIN_GROUPS} texts of a language)"
         if split not in present:
-            problems.append(f"none of the {len(utterances):,} utterances is in the {split} split: {remedy}")
+            problems.append(f"none of the {counts.total():,} utterances is in the {split} split: {remedy}")
     if problems:
         raise UserError("\n".join(problems))

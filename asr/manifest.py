@@ -2,14 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from asr.storage import is_remote
-from asr.utterances import Utterance
+from asr.utterances import SPLITS, Utterance
 
 MANIFEST = "manifest.parquet"
+ROWS_PER_GROUP = 50_000
 SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -27,10 +32,57 @@ SCHEMA = pa.schema(
 )
 
 
+_UNCUT = SCHEMA.set(SCHEMA.get_field_index("split"), pa.field("split", pa.string()))
+
+
 def write(utterances: Sequence[Utterance], folder: Path) -> None:
+    """Writes the manifest of rows that have a split each."""
     folder.mkdir(parents=True, exist_ok=True)
-    columns = {name: [getattr(row, name) for row in utterances] for name in SCHEMA.names}
-    pq.write_table(pa.table(columns, SCHEMA), folder / MANIFEST, compression="zstd")
+    pq.write_table(_table(utterances, SCHEMA), folder / MANIFEST, compression="zstd")
+
+
+class Draft:
+    """The rows of a manifest whose splits are not cut yet, on disk. A context manager, which removes it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / f"{MANIFEST}.draft"
+
+    def __enter__(self) -> Self:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._writer = pq.ParquetWriter(self._path, _UNCUT, compression="zstd", compression_level=1)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.close()
+        self._path.unlink()
+
+    def write(self, utterances: Sequence[Utterance]) -> None:
+        """Some more rows, a row group of them."""
+        if utterances:
+            self._writer.write_table(_table(utterances, _UNCUT))
+
+    def finish(self, splits: NDArray[np.int8]) -> None:
+        """Writes the manifest; `splits` are the places in `SPLITS` of all rows, in their order."""
+        self._writer.close()
+        names = np.array(SPLITS, object)
+        n_done = 0
+        with (
+            pq.ParquetFile(self._path) as draft,
+            pq.ParquetWriter(self._folder / MANIFEST, SCHEMA, compression="zstd") as writer,
+        ):
+            for batch in draft.iter_batches(ROWS_PER_GROUP):
+                split = pa.array(names[splits[n_done : n_done + len(batch)]], pa.string())
+                columns = [split if name == "split" else batch[name] for name in SCHEMA.names]
+                writer.write_table(pa.Table.from_arrays(columns, schema=SCHEMA))
+                n_done += len(batch)
+        assert n_done == len(splits)
+
+
+def _table(utterances: Sequence[Utterance], schema: pa.Schema) -> pa.Table:
+    return pa.table({name: [getattr(row, name) for row in utterances] for name in schema.names}, schema)
 
 
 def read(folder: Path) -> Iterator[Utterance]:

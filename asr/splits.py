@@ -1,14 +1,19 @@
-"""Utterances -> the same utterances with a split each, no speaker (or text) on both sides of a cut."""
+"""Utterances -> a split for each, no speaker (or text) on both sides of a cut.
+
+Of each are kept 19 bytes, whatever its text: speakers and texts are told apart by 64 bits of a hash.
+"""
 
 import hashlib
 import unicodedata
-from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import replace
-from typing import TypeAlias
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from asr import params
-from asr.utterances import Split, Utterance
+from asr.utterances import SPLITS, Split, Utterance
 
 # A corpus' own spellings -> ours.
 SPLIT_NAMES: dict[str, Split] = {
@@ -28,8 +33,84 @@ SPLIT_NAMES: dict[str, Split] = {
 }
 
 MIN_GROUPS = 3  # one for each split: with fewer speakers a language is cut by text, with fewer texts it is all train
+TRAIN, VALIDATION, TEST = (SPLITS.index(name) for name in ("train", "validation", "test"))
+UNKNOWN = -1  # a split that is to be cut
+NOBODY = 0  # the hash of a speaker who is not known
 
-Group: TypeAlias = tuple[str, ...]  # ("speaker", name) or ("text", language, normalised text); stays in one split
+Hashes: TypeAlias = NDArray[np.uint64]
+Numbers: TypeAlias = NDArray[np.int8]  # places in SPLITS, or UNKNOWN
+
+
+class Keys(NamedTuple):
+    """What decides the splits of rows, in their order."""
+
+    text: Hashes  # of language and normalised text
+    speaker: Hashes
+    language: NDArray[np.int16]
+    split: Numbers
+
+    def uncut(self, chosen: NDArray[np.bool_]) -> "Keys":
+        """Those of the chosen rows, without their splits."""
+        uncut = np.full(np.count_nonzero(chosen), UNKNOWN, np.int8)
+        return Keys(self.text[chosen], self.speaker[chosen], self.language[chosen], uncut)
+
+
+class Cutter:
+    """Takes all rows of a corpus, some at a time, and cuts its splits then."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._parts: list[Keys] = []
+        self._languages: dict[str, int] = {}
+
+    def add(self, rows: Sequence[Utterance]) -> None:
+        texts = [self._hash("text", row.language, normalised(row.text)) for row in rows]
+        speakers = [NOBODY if row.speaker is None else self._hash("speaker", row.speaker) for row in rows]
+        languages = [self._languages.setdefault(row.language, len(self._languages)) for row in rows]
+        splits = [UNKNOWN if row.split is None else SPLITS.index(row.split) for row in rows]
+        self._parts.append(
+            Keys(
+                np.array(texts, np.uint64),
+                np.array(speakers, np.uint64),
+                np.array(languages, np.int16),
+                np.array(splits, np.int8),
+            )
+        )
+
+    def cut(self, shares: params.Split) -> "Cut":
+        """A split that the corpus names stays. The other rows follow their speaker (or text) where it has a named
+        split, and are cut else, each language to `shares` of its utterances. If nothing is validation then, it is cut
+        out of train. Groups are taken in the order of a seeded hash, so that an added row moves few others.
+        """
+        keys = Keys(*(np.concatenate(column) for column in zip(*self._parts, strict=True)))
+        splits = _fill(keys, shares)
+        if not (splits == VALIDATION).any():
+            train = splits == TRAIN
+            splits[train] = _fill(keys.uncut(train), params.Split(validation=shares.validation, test=0))
+        return Cut(splits, keys, list(self._languages))
+
+    def _hash(self, *group: str) -> int:
+        digest = hashlib.sha256("\0".join((str(self._seed), *group)).encode()).digest()
+        return int.from_bytes(digest[:8], "big")
+
+
+class Cut(NamedTuple):
+    """The splits of all rows, in their order, and what they were cut by."""
+
+    splits: Numbers
+    keys: Keys
+    languages: list[str]
+
+    def counts(self) -> Counter[tuple[str, str]]:
+        """(language, split) -> rows."""
+        counts = np.bincount(self.keys.language * len(SPLITS) + self.splits)
+        names = [(language, split) for language in self.languages for split in SPLITS]
+        return Counter({name: count for name, count in zip(names, counts.tolist(), strict=False) if count})
+
+    def leaks(self) -> tuple[int, int]:
+        """How many texts (of one language), and how many speakers, are in more than one split."""
+        known = self.keys.speaker != NOBODY
+        return _n_shared(self.keys.text, self.splits), _n_shared(self.keys.speaker[known], self.splits[known])
 
 
 def split_named(name: str) -> Split | None:
@@ -40,107 +121,80 @@ def split_named(name: str) -> Split | None:
 def normalised(text: str) -> str:
     """What texts share that differ in case, punctuation or spacing alone; combining marks stay."""
     folded = unicodedata.normalize("NFKC", text).casefold()
-    spoken = "".join(" " if unicodedata.category(char)[0] in "PS" else char for char in folded)
-    return " ".join(spoken.split()) or " ".join(folded.split())
+    return " ".join(folded.translate(_SPOKEN).split()) or " ".join(folded.split())
 
 
-def cut(utterances: Iterable[Utterance], shares: params.Split, seed: int) -> list[Utterance]:
-    """The utterances, in their order, with a split each.
+class _Spoken(dict[int, int]):
+    """For `str.translate`: punctuation and symbols -> a space, others -> themselves; learnt as they come."""
 
-    A split that the corpus names stays. The other rows follow their speaker (or text) where it has a named split, and
-    are cut else, each language to `shares` of its utterances. If nothing is validation then, it is cut out of train.
-    Groups are taken in the order of a seeded hash, so that an added row moves few others.
-    """
-    rows = _fill(list(utterances), shares, seed)
-    if any(row.split == "validation" for row in rows):
-        return rows
-    train = [replace(row, split=None) for row in rows if row.split == "train"]
-    again = iter(_fill(train, params.Split(validation=shares.validation, test=0), seed))
-    return [next(again) if row.split == "train" else row for row in rows]
+    def __missing__(self, code: int) -> int:
+        self[code] = ord(" ") if unicodedata.category(chr(code))[0] in "PS" else code
+        return self[code]
 
 
-def leaks(utterances: Iterable[Utterance]) -> tuple[int, int]:
-    """How many texts (of one language), and how many speakers, are in more than one split."""
-    texts: dict[Group, set[Split | None]] = defaultdict(set)
-    speakers: dict[str, set[Split | None]] = defaultdict(set)
-    for row in utterances:
-        texts[_text_group(row)].add(row.split)
-        if row.speaker is not None:
-            speakers[row.speaker].add(row.split)
-    return sum(len(found) > 1 for found in texts.values()), sum(len(found) > 1 for found in speakers.values())
+_SPOKEN = _Spoken()
 
 
-def _fill(rows: list[Utterance], shares: params.Split, seed: int) -> list[Utterance]:
-    """The rows, with a split where there was none."""
-    groups = _groups(rows)
-    splits: dict[Group, Split] = {}
-    for row, group in zip(rows, groups, strict=True):
-        if row.split is not None:
-            splits.setdefault(group, row.split)
-    languages: dict[str, dict[Group, int]] = {}
-    home: dict[Group, str] = {}  # a speaker of two languages is cut with the first
-    for row, group in zip(rows, groups, strict=True):
-        if group not in splits:
-            sizes = languages.setdefault(home.setdefault(group, row.language), {})
-            sizes[group] = sizes.get(group, 0) + 1
-    for sizes in languages.values():
-        splits |= _share_out(sizes, shares, seed)
-    return [
-        row if row.split is not None else replace(row, split=splits[group])
-        for row, group in zip(rows, groups, strict=True)
-    ]
+def _fill(keys: Keys, shares: params.Split) -> Numbers:
+    """The splits, with one where there was none."""
+    # Sorted by the hash, in whose order groups are taken.
+    _, first, group = np.unique(_groups(keys), return_index=True, return_inverse=True)
+    sizes = np.bincount(group)
+    splits = np.full(len(sizes), UNKNOWN, np.int8)
+    named = np.flatnonzero(keys.split != UNKNOWN)[::-1]
+    splits[group[named]] = keys.split[named]  # of a group's named rows the first one counts, which comes last here
+    home = keys.language[first]  # a speaker of two languages is cut with the first
+    for language in np.unique(home):
+        members = np.flatnonzero((home == language) & (splits == UNKNOWN))
+        splits[members] = _share_out(sizes[members], shares)
+    return np.where(keys.split != UNKNOWN, keys.split, splits[group])
 
 
-def _groups(rows: list[Utterance]) -> list[Group]:
+def _groups(keys: Keys) -> Hashes:
     """For each row, what must not be on both sides: its speaker, or its text where speakers are unknown or too few."""
-    speakers = defaultdict(set)
-    for row in rows:
-        if row.speaker is not None:
-            speakers[row.language].add(row.speaker)
-    return [
-        ("speaker", row.speaker)
-        if row.speaker is not None and len(speakers[row.language]) >= MIN_GROUPS
-        else _text_group(row)
-        for row in rows
-    ]
+    by_speaker = np.zeros(len(keys.text), np.bool_)
+    for language in np.unique(keys.language):
+        rows = (keys.language == language) & (keys.speaker != NOBODY)
+        if len(np.unique(keys.speaker[rows])) >= MIN_GROUPS:
+            by_speaker |= rows
+    return np.where(by_speaker, keys.speaker, keys.text)
 
 
-def _text_group(row: Utterance) -> Group:
-    return "text", row.language, normalised(row.text)
+def _share_out(sizes: NDArray[np.int64], shares: params.Split) -> Numbers:
+    """A split for each group of one language, given the groups' utterances in the order of the hash.
 
-
-def _share_out(sizes: dict[Group, int], shares: params.Split, seed: int) -> dict[Group, Split]:
-    """A split for each group of one language, given the groups' utterances.
-
-    Test is filled from one end of the hash order and validation from the other, so that a changed count moves groups
+    Test is filled from one end of the order and validation from the other, so that a changed count moves groups
     between train and one of them only. A group that is too large for what is left of a share is passed over.
     """
-    ordered = sorted(sizes, key=lambda group: _hash(seed, group))
-    splits: dict[Group, Split] = dict.fromkeys(ordered, "train")
-    if len(ordered) < MIN_GROUPS:
+    splits = np.full(len(sizes), TRAIN, np.int8)
+    if len(sizes) < MIN_GROUPS:
         return splits
-    wanted: list[tuple[Split, float, list[Group]]] = [
-        ("test", shares.test, ordered),
-        ("validation", shares.validation, ordered[::-1]),
-    ]
-    for split, share, order in wanted:
-        free = [group for group in order if splits[group] == "train"][:-1]  # one stays to train on
-        room = max(1, round(share * sum(sizes.values()))) if share else 0
-        chosen = _that_fit(free, sizes, room)
-        if room and free and not chosen:
-            chosen = [min(free, key=sizes.__getitem__)]
-        splits |= dict.fromkeys(chosen, split)
+    forwards = np.arange(len(sizes))
+    for split, share, order in ((TEST, shares.test, forwards), (VALIDATION, shares.validation, forwards[::-1])):
+        free = order[splits[order] == TRAIN][:-1]  # one stays to train on
+        room = max(1, round(share * int(sizes.sum()))) if share else 0
+        chosen = free[_that_fit(sizes[free], room)]
+        if room and len(free) and not len(chosen):
+            chosen = free[[np.argmin(sizes[free])]]
+        splits[chosen] = split
     return splits
 
 
-def _that_fit(groups: list[Group], sizes: dict[Group, int], room: int) -> list[Group]:
+def _that_fit(sizes: NDArray[np.int64], room: int) -> list[int]:
+    """The places of those that fit into what their predecessors leave."""
     chosen = []
-    for group in groups:
-        if sizes[group] <= room:
-            chosen.append(group)
-            room -= sizes[group]
+    for place, size in enumerate(sizes.tolist()):
+        if size <= room:
+            chosen.append(place)
+            room -= size
+        if not room:
+            break
     return chosen
 
 
-def _hash(seed: int, group: Group) -> bytes:
-    return hashlib.sha256("\0".join((str(seed), *group)).encode()).digest()
+def _n_shared(hashes: Hashes, splits: Numbers) -> int:
+    """How many of the hashes are in more than one split."""
+    distinct, place = np.unique(hashes, return_inverse=True)
+    is_in = np.zeros((len(SPLITS), len(distinct)), np.bool_)
+    is_in[splits, place] = True
+    return int(np.count_nonzero(is_in.sum(axis=0) > 1))

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from asr.params import Split
-from asr.splits import cut, leaks, normalised, split_named
-from asr.utterances import Utterance
+from asr.splits import Cut, Cutter, normalised, split_named
+from asr.utterances import SPLITS, Utterance
 
 SHARES = Split(validation=0.1, test=0.2)
 
@@ -14,6 +14,24 @@ SHARES = Split(validation=0.1, test=0.2)
 def utterance(n: int, **fields: object) -> Utterance:
     row = Utterance(id=f"u{n}", audio=f"{n}.wav", text=f"text {n}", language="en")
     return replace(row, **fields)  # type: ignore[arg-type]
+
+
+def cutting(rows: list[Utterance], shares: Split, seed: int, rows_at_once: int = 1000) -> Cut:
+    cutter = Cutter(seed)
+    for first in range(0, len(rows), rows_at_once):
+        cutter.add(rows[first : first + rows_at_once])
+    return cutter.cut(shares)
+
+
+def cut(rows: list[Utterance], shares: Split, seed: int) -> list[Utterance]:
+    """The rows, with a split each."""
+    splits = cutting(rows, shares, seed).splits.tolist()
+    return [replace(row, split=SPLITS[split]) for row, split in zip(rows, splits, strict=True)]
+
+
+def leaks(rows: list[Utterance]) -> tuple[int, int]:
+    """Of rows that have a split each."""
+    return cutting(rows, SHARES, seed=1).leaks()
 
 
 def corpus(n: int, n_speakers: int = 0, language: str = "en") -> list[Utterance]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.csv
@@ -121,27 +121,40 @@ def _delimited(path: str, choose: Chooser, **dialect: Any) -> Iterator[Raw]:
 
     parse = pa.csv.ParseOptions(invalid_row_handler=skip, **dialect)
     read = pa.csv.ReadOptions(use_threads=False)  # with threads, bad rows have no numbers
-    with storage.open_read(path) as source, pa.csv.open_csv(source, read, parse) as file:
-        chosen = choose(file.schema.names)
-    skipped.clear()
-    binary = dict.fromkeys(chosen.values(), pa.binary())
-    convert = pa.csv.ConvertOptions(include_columns=list(binary), column_types=binary, strings_can_be_null=False)
-    with storage.open_read(path) as source, pa.csv.open_csv(source, read, parse, convert) as file:
-        for batch in file:
-            yield from _renamed(batch, chosen)
+    with storage.open_read(path) as source:
+        chosen = choose(_header(source, read, parse))
+        skipped.clear()
+        source.seek(0)
+        binary = dict.fromkeys(chosen.values(), pa.binary())
+        convert = pa.csv.ConvertOptions(include_columns=list(binary), column_types=binary, strings_can_be_null=False)
+        with pa.csv.open_csv(source, read, parse, convert) as file:
+            for batch in file:
+                yield from _renamed(batch, chosen)
     yield from skipped
 
 
+def _header(source: IO[bytes], read: pa.csv.ReadOptions, parse: pa.csv.ParseOptions) -> list[str]:
+    """The names of the columns. Nothing reads ahead in `source` any more when this returns: the reader is gone."""
+    with pa.csv.open_csv(source, read, parse) as file:
+        return list(file.schema.names)
+
+
 def _json_lines(path: str, choose: Chooser) -> Iterator[Raw]:
-    lines = storage.read_bytes(path).removeprefix(codecs.BOM_UTF8).split(b"\n")
-    rows = [_json_object(line, number) for number, line in enumerate(lines, 1) if line.strip()]
-    names = {name: None for row in rows if not isinstance(row, Rejected) for name in row}  # in the order of the file
-    if not names:
-        yield from rows
-        return
-    chosen = choose(list(names))
-    for row in rows:
-        yield row if isinstance(row, Rejected) else {ours: row.get(theirs) for ours, theirs in chosen.items()}
+    with storage.open_read(path) as source:
+        names = {  # in the order of the file
+            name: None for row in _json_objects(source) if not isinstance(row, Rejected) for name in row
+        }
+        chosen = choose(list(names)) if names else {}
+        source.seek(0)
+        for row in _json_objects(source):
+            yield row if isinstance(row, Rejected) else {ours: row.get(theirs) for ours, theirs in chosen.items()}
+
+
+def _json_objects(lines: IO[bytes]) -> Iterator[Raw]:
+    for number, line in enumerate(lines, 1):
+        line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+        if line.strip():
+            yield _json_object(line, number)
 
 
 def _json_object(line: bytes, number: int) -> Raw:

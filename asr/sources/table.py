@@ -5,11 +5,16 @@ Columns: `audio` and `text`; optional `id language speaker split start_s end_s`.
 
 import math
 import os
+import pickle
 import re
-from collections import Counter
-from collections.abc import Iterator
+import tempfile
+from array import array
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
+
+import numpy as np
 
 from asr import params, storage
 from asr.errors import UserError
@@ -19,6 +24,7 @@ from asr.splits import split_named
 from asr.stores import EXTRAS
 from asr.utterances import Rejected, Seconds, Split, Utterance
 
+ROWS_AT_ONCE = 10_000
 LONGEST_S: Seconds = 366 * 24 * 3600  # of a recording; a time beyond it is a slip, and overflows further down
 
 
@@ -32,18 +38,43 @@ def utterances(data: params.Data, corpus: Path) -> Iterator[Utterance | Rejected
     Raises `UserError` if the table, a column or the audio's root is missing, or a store does not answer.
     """
     folder = AudioFolder.of(data.table)
-    items = [
-        row if isinstance(row, Rejected) else _utterance(row, number, folder, data)
-        for number, row in enumerate(read_rows(data.table), 1)
-    ]
-    n_pieces = Counter(item.audio for item in items if isinstance(item, Utterance))
-    files = storage.stored(n_pieces)
-    for item in items:
-        yield _sized(item, files[item.audio], n_pieces[item.audio]) if isinstance(item, Utterance) else item
+    rows = enumerate(read_rows(data.table), 1)
+    return sized(row if isinstance(row, Rejected) else _utterance(row, number, folder, data) for number, row in rows)
+
+
+def sized(items: Iterable[Utterance | Rejected]) -> Iterator[Utterance | Rejected]:
+    """The rows, each with its share of the bytes of its recording; rejected where there is none.
+
+    All are read before the first comes, because a recording's other pieces may be anywhere; they wait on disk. In
+    memory are 16 bytes for each row, and what object stores say of theirs.
+    """
+    audio = array("q")  # hashes, of this process
+    remote: set[str] = set()
+    rows = iter(items)
+    with tempfile.TemporaryFile() as waiting:
+        while some := list(islice(rows, ROWS_AT_ONCE)):
+            paths = [row.audio for row in some if isinstance(row, Utterance)]
+            audio.extend(map(hash, paths))
+            remote.update(filter(storage.is_remote, paths))
+            pickle.dump(some, waiting, pickle.HIGHEST_PROTOCOL)
+        recordings, n_pieces = np.unique(np.frombuffer(audio, np.int64), return_counts=True)
+        objects = storage.stored(remote)
+        end = waiting.tell()
+        waiting.seek(0)
+        while waiting.tell() < end:
+            some = pickle.load(waiting)
+            paths = [row.audio for row in some if isinstance(row, Utterance)]
+            counts = n_pieces[np.searchsorted(recordings, np.array(list(map(hash, paths)), np.int64))]
+            pieces = dict(zip(paths, counts.tolist(), strict=True))
+            files = storage.stored(path for path in pieces if path not in objects)
+            for row in some:
+                if isinstance(row, Rejected):
+                    yield row
+                else:
+                    yield _sized(row, files.get(row.audio) or objects[row.audio], pieces[row.audio])
 
 
 def _sized(row: Utterance, file: storage.Found, n_pieces: int) -> Utterance | Rejected:
-    """With its share of the file's bytes; rejected where there is no file."""
     if isinstance(file, storage.Absent):
         return Rejected(row.id, "missing audio", f"{row.audio}: {file.why}")
     return replace(row, source_bytes=file.size_bytes // n_pieces)
@@ -59,8 +90,11 @@ def listing(data: params.Data) -> Iterator[tuple[str, str]]:
                 paths.add(folder.locate(row["audio"]))
             except Unusable:
                 continue  # what lies outside is not read, and so changes nothing
-    for path, file in sorted(storage.stored(paths).items()):
-        yield path, "missing" if isinstance(file, storage.Absent) else f"{file.size_bytes}-{file.version}"
+    remote = set(filter(storage.is_remote, paths))
+    here = iter(paths - remote)
+    for some in chain([remote], iter(lambda: list(islice(here, ROWS_AT_ONCE)), [])):
+        for path, file in storage.stored(some).items():
+            yield path, "missing" if isinstance(file, storage.Absent) else f"{file.size_bytes}-{file.version}"
 
 
 @dataclass(frozen=True)
