@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from asr import params, report
 from asr.hearing import hear
@@ -18,16 +19,22 @@ from stages import stage
 
 
 def main(
-    model: Path, baseline: Path, features: Path, sets: Path, baseline_sets: Path, run_file: Path, folder: Path
+    model: Path,
+    baseline: Path,
+    manifest: Path,
+    features: Path,
+    sets: Path,
+    baseline_sets: Path,
+    run_file: Path,
+    folder: Path,
 ) -> None:
     choices = params.load()
     chosen = choices.evaluate
     trained = json.loads(run_file.read_text(encoding="utf-8"))
-    index = read_index(features)
     with Run("evaluate", parent=trained["run"]) as run:
         run.log_params({"evaluate": chosen.model_dump()})
-        digest = dvc_digest(features / "test") or index.fingerprint
-        run.log_dataset("test", digest, index.rows("test"), "evaluation")
+        index = read_index(features)
+        run.log_dataset("test", dvc_digest(features / "test") or index.fingerprint, index.rows("test"), "evaluation")
 
         heard = hear(model, baseline, features, chosen, "tuned")
         write_predictions(heard.predictions, folder)
@@ -40,16 +47,7 @@ def main(
             of_set = metrics(other.predictions, chosen.bootstrap_samples, chosen.seed, sliced=False)
             scores.setdefault("sets", {})[name] = other.told_in(of_set)
         (folder / "metrics.json").write_text(json.dumps(scores, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        context = report.Context(
-            params=choices.model_dump(),
-            git_commit=git_commit(),
-            run_id=trained["run"]["run_id"],
-            rejects=count_reasons(read_rejects(features)),
-            corpus={name: {"n_utterances": index.rows(name), "hours": hours(features, name)} for name in index.splits},
-            curve=trained["curve"],
-            chosen_steps=trained["training"]["chosen_steps"],
-        )
-        report.write(folder, scores, heard.predictions, context)
+        report.write(folder, scores, heard.predictions, _context(choices, features, model, trained), manifest)
 
         run.log_headline(flat(scores))
         run.log_artifact(folder)
@@ -57,6 +55,24 @@ def main(
     for line in forgotten(scores):
         say(f"warning: {line}")
     say(f"report: {folder / report.PAGE}")
+
+
+def _context(choices: params.Params, features: Path, model: Path, trained: dict[str, Any]) -> report.Context:
+    index = read_index(features)
+    return report.Context(
+        params=choices.model_dump(),
+        git_commit=git_commit(),
+        run_id=trained["run"]["run_id"],
+        rejects=count_reasons(read_rejects(features)),
+        corpus={name: {"n_utterances": index.rows(name), "hours": hours(features, name)} for name in index.splits},
+        curve=trained["curve"],
+        chosen_steps=trained["training"]["chosen_steps"],
+        digests={
+            "features": dvc_digest(features),
+            "test split": dvc_digest(features / "test"),
+            "checkpoint": dvc_digest(model),
+        },
+    )
 
 
 if __name__ == "__main__":
