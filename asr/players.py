@@ -5,12 +5,15 @@ import io
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import soundfile
 import soxr
 
+from asr import storage
+from asr.ahead import Cells
 from asr.audio import read_piece
 from asr.features import RATE_HZ
 from asr.manifest import MANIFEST
@@ -34,7 +37,7 @@ class Player:
 
 
 def players(manifest: Path, ids: Sequence[str], max_bytes: int = MAX_BYTES) -> dict[str, Player]:
-    """One for each id, in this order, until all clips together would be over `max_bytes`. Never raises."""
+    """One for each id, in this order; clips that all together would be over `max_bytes` are left out. Never raises."""
     try:
         found = pq.read_table(manifest / MANIFEST, filters=[("id", "in", list(ids))]).to_pylist() if ids else []
         utterances = {row["id"]: Utterance(**row) for row in found}
@@ -68,8 +71,10 @@ def _player(utterance: Utterance, max_bytes: int) -> tuple[Player, int]:
 
 def _mp3(utterance: Utterance) -> bytes:
     """Mono at 16 kHz: what the model heard. Raises `BadAudio`, and what reading from a store raises."""
-    with recording(utterance.audio) as file:
-        piece = read_piece(file, utterance.start_s, utterance.duration_s, LONGEST_S)
+    with Cells() as cells:
+        open_read = storage.open_read if utterance.row is None else partial(cells.open_read, row=utterance.row)
+        with recording(utterance.audio, open_read) as file:
+            piece = read_piece(file, utterance.start_s, utterance.duration_s, LONGEST_S)
     samples = piece.samples
     if piece.rate_hz != RATE_HZ:
         samples = soxr.resample(samples, piece.rate_hz, RATE_HZ)

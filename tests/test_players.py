@@ -5,12 +5,14 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 
 from asr import manifest
 from asr.players import BITS_PER_SECOND, Player, players
-from asr.utterances import Utterance
+from asr.utterances import Block, Utterance
 from tests.builders import speech_like
 
 
@@ -43,6 +45,16 @@ def test_a_piece_of_a_recording_is_played_and_nothing_around_it(tmp_path: Path, 
     assert len(loud) == pytest.approx(rate_hz, rel=0.15)  # MP3 pads to whole frames
     assert np.sqrt(np.mean(loud**2)) == pytest.approx(0.35, rel=0.15)
     assert np.abs(quiet).max() < 0.01
+
+
+def test_audio_that_a_dataset_embeds_is_played(tmp_path: Path, recording: Path) -> None:
+    pq.write_table(pa.table({"audio": [b"junk", recording.read_bytes()]}), tmp_path / "data.parquet")
+    block = Block(str(tmp_path / "data.parquet"), 0, "audio")
+    rows = [Utterance(name, str(block), "text", "en", "test", row=row) for row, name in enumerate(["junk", "good"])]
+    manifest.write(rows, tmp_path)
+    made = players(tmp_path, ["good", "junk"])
+    assert len(sound(made["good"])[0]) == pytest.approx(3 * 16_000, rel=0.05)
+    assert "undecodable audio" in made["junk"].reason
 
 
 def test_equal_sound_is_equal_bytes_and_as_small_as_said(tmp_path: Path) -> None:
