@@ -4,6 +4,7 @@ metadata.csv or metadata.jsonl, in the folder itself or in one for each split, h
 and the text; optional `language` and `speaker`.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from asr.errors import UserError
 from asr.params import Data
 from asr.sources import files
 from asr.sources.guess import fitting, mismatch
-from asr.sources.layout import Place, listing, places, sized, split_in, utterance
-from asr.utterances import Rejected, Split, Utterance
+from asr.sources.layout import Place, listing, places, sized, split_in, split_of_folders, utterance
+from asr.utterances import Rejected, Utterance
 
 __all__ = ["listing", "utterances"]
 
@@ -46,14 +47,14 @@ def _rows(data: Data, place: Place, table: Path) -> Iterator[Utterance | Rejecte
             yield Rejected(f"{table.name}:{number}", "missing audio", "it has no file_name")
             continue
         audio = table.parent / cells["file_name"]
-        name = audio.relative_to(place.path).as_posix()
+        name = os.path.relpath(audio, place.path)
         yield utterance(
             data,
             place.prefix + name,
             audio,
             cells.get(text_column, ""),
             language=_first(cells, LANGUAGES),
-            split=place.split or _split(cells, name),
+            split=place.split or (split_in(cells["split"]) if "split" in cells else split_of_folders(name)),
             speaker=_first(cells, SPEAKERS),
         )
 
@@ -68,11 +69,6 @@ def _text_column(table: Path, present: list[str]) -> str:
         f"data.path: {table} has {why}, but {', '.join(present)}; "
         f"use data.source: table with data.table: {{path: {table}, columns: {{audio: file_name, text: ...}}}}"
     )
-
-
-def _split(cells: dict[str, str], name: str) -> Split | None:
-    """By a column of that name, or by the folder that the recording lies in."""
-    return split_in(cells["split"]) if "split" in cells else split_in(Path(name).parts[0]) if "/" in name else None
 
 
 def _first(cells: dict[str, str], names: Sequence[str]) -> str | None:

@@ -7,6 +7,7 @@ number, and because Praat's format is only its numbers and quoted texts.
 import html
 import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,19 +66,25 @@ def _of_textgrid(path: Path, content: str) -> Iterator[Cue | Rejected]:
     Long and short files are the same numbers, texts in quotes and flags, and anything else is decoration (Praat's
     manual, "TextGrid file formats").
     """
-    values = iter([*(_value(found) for found in _PRAAT.finditer(content))][2:])  # after "ooTextFile" and "TextGrid"
+    values = (_value(found) for found in _PRAAT.finditer(content))
     try:
-        for _ in range(3):  # the file's times, and <exists>
-            next(values)
-        for _ in range(int(next(values))):
-            kind, name, _, _, n_parts = (next(values) for _ in range(5))
-            is_interval = kind == "IntervalTier"
+        *_, n_tiers = _take(values, 6)  # after what the file is, its times, and that it has tiers
+        for _ in range(int(n_tiers)):
+            kind, name, _, _, n_parts = _take(values, 5)
+            is_used = kind == "IntervalTier" and not _is_finer(name)
             for _ in range(int(n_parts)):
-                part = [next(values) for _ in range(3 if is_interval else 2)]
-                if is_interval and part[2].strip() and name.split()[-1:] != [] and not _is_finer(name):
-                    yield Cue(seconds(part[0]), seconds(part[1]), " ".join(part[2].split()))
-    except (StopIteration, ValueError):
+                start, *end, said = _take(values, 3 if kind == "IntervalTier" else 2)
+                if is_used and said.strip():
+                    yield Cue(seconds(start), seconds(end[0]), " ".join(said.split()))
+    except ValueError:
         yield Rejected(path.name, "bad row", "not a whole TextGrid: it ends, or has a text, where a number should be")
+
+
+def _take(values: Iterator[str], n: int) -> list[str]:
+    """Raises `ValueError` where there are fewer."""
+    if len(taken := list(islice(values, n))) < n:
+        raise ValueError("no more values")
+    return taken
 
 
 def _is_finer(tier: str) -> bool:

@@ -4,6 +4,7 @@ wav.scp says where recordings are, text what is said; optional segments (pieces 
 utt2dur and reco2dur. A directory's name says the split: train_clean_5, dev, test.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,13 +18,16 @@ from asr.sources.layout import Finder, Place, listing_of, places, seconds, sized
 from asr.sources.layout import listing as _listing
 from asr.utterances import Rejected, Seconds, Utterance
 
-WHOLE = -1.0  # as the end of a segment: the recording's
+LENGTHS = ("reco2dur", "utt2dur")
+TO_THE_END = -1  # as the end of a segment
 
 
 class Segment(NamedTuple):
+    """A piece of a recording; a duration of None is the rest of it."""
+
     recording: str
     start_s: Seconds
-    end_s: Seconds
+    duration_s: Seconds | None
 
 
 def utterances(data: Data, corpus: Path) -> Iterator[Utterance | Rejected]:
@@ -48,19 +52,21 @@ def _rows(data: Data) -> Iterator[Utterance | Rejected]:
 def _directory(data: Data, place: Place, folder: Path) -> Iterator[Utterance | Rejected]:
     find = Finder(folder)
     recordings = {name: find(audio) for name, audio in _recordings(folder / "wav.scp").items()}
-    pieces = (folder / "segments").is_file()
-    segments = _segments(folder / "segments") if pieces else {}
+    lengths_s = {name: seconds(length) for file in LENGTHS for name, length in _mapping(folder / file).items()}
+    if (folder / "segments").is_file():
+        segments = _segments(folder / "segments")
+    else:
+        segments = {name: Segment(name, 0.0, lengths_s.get(name)) for name in recordings}
     speakers, languages = _mapping(folder / "utt2spk"), _mapping(folder / "utt2lang")
-    durations = _mapping(folder / "reco2dur") | _mapping(folder / "utt2dur")
     for _, line in files.lines(folder / "text"):
         name, text = _first_word(line)
-        segment = segments.get(name, None if pieces else Segment(name, 0.0, WHOLE))
+        segment = segments.get(name)
         if segment is None or segment.recording not in recordings:
-            missing = "segments" if segment is None else f"wav.scp for recording {segment.recording}"
-            yield Rejected(name, "missing audio", f"no line in {folder / missing}")
+            detail = (
+                f"{folder}: no recording {segment.recording}" if segment else f"{folder}: neither segment nor recording"
+            )
+            yield Rejected(name, "missing audio", detail)
             continue
-        end_s = segment.end_s
-        length_s = durations.get(name) if end_s == WHOLE and not pieces else None
         yield utterance(
             data,
             name,
@@ -70,8 +76,9 @@ def _directory(data: Data, place: Place, folder: Path) -> Iterator[Utterance | R
             split=place.split or split_in(folder.absolute().name),
             speaker=speakers.get(name),
             start_s=segment.start_s,
-            duration_s=end_s - segment.start_s if end_s != WHOLE else None if length_s is None else seconds(length_s),
-            timed=pieces and end_s != WHOLE,
+            duration_s=segment.duration_s,
+            # The whole of a recording says nothing of when its words are spoken.
+            timed=segment.duration_s is not None and segment.duration_s < lengths_s.get(segment.recording, math.inf),
         )
 
 
@@ -83,11 +90,13 @@ def _recordings(path: Path) -> dict[str, str]:
         here = f"data.path: {path}, line {number}: {audio[:80]!r}"
         if audio.endswith("|") or audio.startswith("|"):
             raise UserError(
-                f"{here} is a command, and none is run here; write its output to files once "
-                "(in Kaldi: wav-copy scp:wav.scp ark,scp:..., or lhotse kaldi import), and name those"
+                f"{here} is a command, and none is run here; "
+                "write its output to a file once, as docs/corpora.md shows, and name that"
             )
         if re.search(r"\.ark:\d+$", audio):
-            raise UserError(f"{here} is a piece of an archive, which is not read here; write WAV files with wav-copy")
+            raise UserError(
+                f"{here} is a piece of an archive, which is not read here; write files with wav-copy, and name those"
+            )
         found.setdefault(name, audio)
     return found
 
@@ -97,7 +106,8 @@ def _segments(path: Path) -> dict[str, Segment]:
     for _, line in files.lines(path):
         name, *cells = line.split()
         if len(cells) >= 3:
-            found.setdefault(name, Segment(cells[0], seconds(cells[1]), seconds(cells[2])))
+            start_s, end_s = seconds(cells[1]), seconds(cells[2])
+            found.setdefault(name, Segment(cells[0], start_s, None if end_s == TO_THE_END else end_s - start_s))
     return found
 
 

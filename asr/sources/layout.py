@@ -58,6 +58,11 @@ def split_in(name: str) -> Split | None:
     return next((split for split in named if split), None)
 
 
+def split_of_folders(name: str) -> Split | None:
+    """That of the first folder on the way to a file that means one."""
+    return next((split for folder in Path(name).parts[:-1] if (split := split_in(folder))), None)
+
+
 def utterance(
     data: Data, name: str, audio: str | Path, text: str, language: str | None = None, **fields: Any
 ) -> Utterance | Rejected:

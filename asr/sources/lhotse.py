@@ -103,7 +103,8 @@ def _row(
         return refused or Rejected(
             name, "missing audio", f"no recording {spoken.get('recording_id')!r} in the manifests"
         )
-    start_s, duration_s = offset_s + seconds(spoken.get("start", 0)), seconds(spoken.get("duration"))
+    start_s = round(offset_s + seconds(spoken.get("start", 0)), 6)  # 0.3 - 0.1 - 0.2 is below 0
+    duration_s = seconds(spoken.get("duration"))
     return utterance(
         data,
         name,

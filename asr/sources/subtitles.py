@@ -14,8 +14,8 @@ from asr.languages import NAMES
 from asr.params import Data
 from asr.sources.cues import SUFFIXES, Cue, cues
 from asr.sources.guess import mismatch
-from asr.sources.layout import Place, listing, places, sized, split_in, utterance
-from asr.utterances import Rejected, Seconds, Split, Utterance
+from asr.sources.layout import Place, listing, places, sized, split_of_folders, utterance
+from asr.utterances import Rejected, Seconds, Utterance
 
 __all__ = ["listing", "utterances"]
 
@@ -46,7 +46,7 @@ def _rows(data: Data, place: Place) -> Iterator[Utterance | Rejected]:
         if language is None:
             yield Rejected(name, "several transcripts", ", ".join(path.name for path in texts[stem].values()))
             continue
-        split = place.split or _split(stem)
+        split = place.split or split_of_folders(stem)
         for row in _pieces(texts[stem][language]):
             if isinstance(row, Rejected):
                 yield Rejected(f"{name}@{row.id}", row.reason, row.detail)
@@ -85,10 +85,6 @@ def _found(root: Path) -> tuple[dict[str, Path], dict[str, dict[str, Path]]]:
 def _language(found: dict[str, Path], wanted: str) -> str | None:
     """Which subtitles of a recording are used: the only ones, or those in `data.language`; None if neither."""
     return next(iter(found)) if len(found) == 1 else wanted if wanted in found else None
-
-
-def _split(stem: str) -> Split | None:
-    return next((split for part in Path(stem).parts[:-1] if (split := split_in(part))), None)
 
 
 def _pieces(path: Path) -> Iterator[Cue | Rejected]:
