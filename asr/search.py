@@ -9,9 +9,10 @@ from itertools import takewhile
 from typing import Any
 
 import torch
-from transformers import StoppingCriteria, StoppingCriteriaList
+from transformers import DynamicCache, EncoderDecoderCache, StoppingCriteria, StoppingCriteriaList
 from transformers.modeling_outputs import BaseModelOutput
 
+from asr.device import autocast
 from asr.loops import ran_away
 from asr.whisper import WindowedWhisper
 
@@ -25,7 +26,8 @@ def greedy(
 ) -> list[list[int]]:
     """The likeliest token after the other: what `generate` returns.
 
-    `heard` (B, T / 2, width) is the encoder's last state, `prefix` (B, P), `bounds` (B,) counts of new tokens.
+    `heard` (B, T / 2, width) is the encoder's last state, in the dtype that it computed in; `prefix` (B, P); `bounds`
+    (B,) counts of new tokens.
     """
     return _search(network, heard, prefix, bounds, lambda scores, _: scores.argmax(dim=-1))
 
@@ -59,12 +61,11 @@ def _search(
     limits = bounds.tolist()
     clips = list(range(len(limits)))  # the clip in each row of the batch
     going = set(clips)
-    tokens, cache = prefix, None
+    tokens, cache = prefix, _cache_of(network, heard)
     while going:
         state = network.model.decoder(
             input_ids=tokens, encoder_hidden_states=heard, past_key_values=cache, use_cache=True
         )
-        cache = state.past_key_values
         scores = network.proj_out(state.last_hidden_state[:, -1])
         scores[:, settings.suppress_tokens or []] = -torch.inf
         if tokens is prefix:
@@ -83,6 +84,19 @@ def _search(
             cache.batch_select_indices(kept)
             heard, tokens, clips = heard[kept], tokens[kept], [clips[row] for row in rows]
     return found
+
+
+def _cache_of(network: WindowedWhisper, heard: torch.Tensor) -> EncoderDecoderCache:
+    """What each layer of the decoder looks up in `heard`: computed in its dtype, for this costs as much as all the
+    decoder's steps on a short clip, and kept in float32."""
+    cache = DynamicCache()
+    with autocast(heard.device, heard.dtype):
+        for number, layer in enumerate(network.model.decoder.layers):
+            looked_up = layer.encoder_attn
+            shape = (*heard.shape[:2], looked_up.num_heads, looked_up.head_dim)
+            keys, values = (part(heard).view(shape).transpose(1, 2) for part in (looked_up.k_proj, looked_up.v_proj))
+            cache.update(keys.float(), values.float(), number)
+    return EncoderDecoderCache(DynamicCache(), cache)
 
 
 def beam(
@@ -107,8 +121,9 @@ def beam(
         options |= {"task": tasks[int(prefix[0, 2])]}
     with network.window_of(features):
         rows = network.generate(
-            encoder_outputs=BaseModelOutput(heard),
-            max_new_tokens=int(bounds.max()),
+            encoder_outputs=BaseModelOutput(heard.float()),
+            attention_mask=torch.ones_like(features[:, 0], dtype=torch.long),  # without it generate warns
+            max_length=network.config.max_target_positions,  # `stop` ends all before; `max_new_tokens` brings a warning
             stopping_criteria=StoppingCriteriaList([stop]),
             **options,
         )

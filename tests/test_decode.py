@@ -13,7 +13,7 @@ from asr import decode, search
 from asr.base import fetch
 from asr.batches import EpochBatches
 from asr.checkpoints import load_model
-from asr.decode import decode_batch, transcribe
+from asr.decode import decode_batch, load, transcribe
 from asr.errors import UserError
 from asr.features import log_mel
 from asr.loops import period
@@ -52,72 +52,75 @@ def speech(base, real_clips, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def stock(base) -> WhisperForConditionalGeneration:
-    """The unchanged network."""
-    return WhisperForConditionalGeneration.from_pretrained(base, dtype=torch.float32).eval()
+def real(base) -> WindowedWhisper:
+    return load(base, torch.float32)
 
 
-@pytest.fixture(scope="module")
-def at_30s(speech):
-    """All four clips as a batch."""
-    return next(iter(EpochBatches(speech, "test", batch_size=8, window_s=30, pad_id=END)))
-
-
-def as_generate_hears(stock, batch, **options) -> list[list[int]]:
+def as_generate_hears(network, batch, **options) -> list[list[int]]:
     """The tokens of each clip, alone."""
-    codes = {number: name for name, number in stock.generation_config.lang_to_id.items()}
+    codes = {number: name for name, number in network.generation_config.lang_to_id.items()}
     found = []
     for features, inputs in zip(batch["input_features"], batch["decoder_input_ids"], strict=True):
-        tokens = stock.generate(features[None], language=codes[int(inputs[1])], task="transcribe", **options)
+        tokens = network.generate(features[None], language=codes[int(inputs[1])], task="transcribe", **options)
         found.append([token for token in tokens[0].tolist() if token < END])
     return found
 
 
-def test_a_batch_is_heard_as_generate_hears_each_clip_alone(base, speech, stock, at_30s):
-    """Token for token, and without a loop."""
-    expected = as_generate_hears(stock, at_30s)
+def test_a_batch_is_heard_as_generate_hears_each_clip_alone(base, real, speech):
+    """Token for token, by the unchanged network, and without a loop."""
+    stock = WhisperForConditionalGeneration.from_pretrained(base, dtype=torch.float32).eval()
+    (batch,) = EpochBatches(speech, "test", batch_size=8, window_s=30, pad_id=END)
     counts = Counter()
-    network = load_model(base, WindowedWhisper).eval()
-    assert decode_batch(network, at_30s, torch.float32, counts=counts) == expected
+    assert decode_batch(real, batch, torch.float32, counts=counts) == as_generate_hears(stock, batch)
     assert counts == {"clips": 4, "loops": 0}
-    texts = WhisperTokenizer.from_pretrained(base).batch_decode(expected)
-    heard = transcribe(base, speech, "test", 30, "float32", "decoding")
-    assert heard.hypotheses == dict(zip(at_30s["ids"], (text.strip() for text in texts), strict=True))
 
 
 @pytest.fixture(scope="module")
-def two(at_30s):
-    return {name: part[:2] for name, part in at_30s.items() if name != "n_targets"}
-
-
-def test_beams_are_those_of_generate(base, stock, two):
-    network = load_model(base, WindowedWhisper).eval()
-    assert decode_batch(network, two, torch.float32, beams=3) == as_generate_hears(stock, two, num_beams=3)
-
-
-def test_a_detected_language_is_that_of_generate_and_counted_where_the_row_says_another(base, stock, two):
-    wrong, right = two["decoder_input_ids"].clone(), two["decoder_input_ids"].clone()
-    wrong[:, 1] = stock.generation_config.lang_to_id["<|de|>"]
-    right[:, 1] = stock.detect_language(two["input_features"])
-    counts = Counter()
-    network = load_model(base, WindowedWhisper).eval()
-    found = decode_batch(network, {**two, "decoder_input_ids": wrong}, torch.float32, language="detect", counts=counts)
-    assert found == decode_batch(network, {**two, "decoder_input_ids": right}, torch.float32)
-    assert counts["other_language"] == 2
-
-
-def test_a_short_window_is_heard_as_generate_hears_it(base, speech):
-    """Token for token, and in bf16 all but the same."""
-    network = load_model(base, WindowedWhisper).eval()
+def at_10s(speech):
+    """All four clips as a batch."""
     (batch,) = EpochBatches(speech, "test", batch_size=8, window_s=10, pad_id=END)
-    own = decode_batch(network, batch, torch.float32)
-    for features, inputs, tokens in zip(batch["input_features"], batch["decoder_input_ids"], own, strict=True):
-        language = network.generation_config.lang_to_id
-        (code,) = [name.strip("<|>") for name, number in language.items() if number == inputs[1]]
-        expected = network.generate(features[None], language=code, task="transcribe")[0].tolist()
-        assert tokens == [token for token in expected if token < END]
-    in_bf16 = decode_batch(network, batch, torch.bfloat16)
-    assert sum(a == b for a, b in zip(own, in_bf16, strict=True)) >= 3
+    return batch
+
+
+@pytest.fixture(scope="module")
+def heard_at_10s(real, at_10s):
+    return decode_batch(real, at_10s, torch.float32)
+
+
+def test_a_short_window_is_heard_as_generate_hears_it(base, real, speech, at_10s, heard_at_10s):
+    """Token for token, and written without what stands around the text."""
+    assert heard_at_10s == as_generate_hears(real, at_10s)
+    texts = WhisperTokenizer.from_pretrained(base).batch_decode(heard_at_10s)
+    heard = transcribe(base, speech, "test", 10, "float32", "decoding")
+    assert heard.hypotheses == dict(zip(at_10s["ids"], (text.strip() for text in texts), strict=True))
+
+
+def test_bf16_is_heard_all_but_as_float32_is(base, at_10s, heard_at_10s):
+    in_bf16 = decode_batch(load(base, torch.bfloat16), at_10s, torch.bfloat16)
+    assert sum(a == b for a, b in zip(heard_at_10s, in_bf16, strict=True)) >= 3
+
+
+@pytest.fixture(scope="module")
+def two(at_10s):
+    return {name: part[:2] for name, part in at_10s.items() if name != "n_targets"}
+
+
+def test_beams_are_those_of_generate_and_end_without_a_warning(real, two, caplog):
+    expected = as_generate_hears(real, two, num_beams=3)
+    caplog.clear()
+    assert decode_batch(real, two, torch.float32, beams=3) == expected
+    assert not [line for line in caplog.messages if "Passing `generation_config`" not in line]  # of its own making
+
+
+def test_a_detected_language_is_that_of_generate_and_counted_where_the_row_says_another(real, two):
+    wrong, right = two["decoder_input_ids"].clone(), two["decoder_input_ids"].clone()
+    wrong[:, 1] = real.generation_config.lang_to_id["<|de|>"]
+    with real.window_of(two["input_features"]):
+        right[:, 1] = real.detect_language(two["input_features"])
+    counts = Counter()
+    found = decode_batch(real, {**two, "decoder_input_ids": wrong}, torch.float32, language="detect", counts=counts)
+    assert found == decode_batch(real, {**two, "decoder_input_ids": right}, torch.float32)
+    assert counts["other_language"] == 2
 
 
 @pytest.fixture(scope="module")

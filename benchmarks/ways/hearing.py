@@ -20,11 +20,10 @@ import torch
 from ctranslate2.converters import TransformersConverter
 from transformers import WhisperForConditionalGeneration, WhisperTokenizer
 
-from asr.attention import attention_for
 from asr.batches import Batch, EpochBatches
 from asr.checkpoints import load_model
-from asr.decode import BATCH_SIZE, decode_batch
-from asr.device import best_device, resolve_precision
+from asr.decode import BATCH_SIZE, decode_batch, load
+from asr.device import best_device, keep_freed_memory, resolve_precision
 from asr.prompts import prefix_of
 from asr.whisper import MAX_WINDOW_S, WindowedWhisper
 
@@ -48,10 +47,10 @@ def main(way: str, setting: str, model: str, features: str, out: str) -> None:
 
 def ours(model: Path, network: WindowedWhisper, setting: str) -> tuple[int, Hear]:
     window_s, precision = setting.split(":")
-    network.to(best_device())
-    network.set_attn_implementation(attention_for(int(window_s), network.device))
     dtype = resolve_precision(precision)
-    return int(window_s), lambda batch: decode_batch(network, batch, dtype)
+    ready = load(model, dtype)
+    keep_freed_memory()
+    return int(window_s), lambda batch: decode_batch(ready, batch, dtype)
 
 
 def generate(model: Path, network: WindowedWhisper, setting: str) -> tuple[int, Hear]:
