@@ -9,9 +9,11 @@ from pathlib import Path
 def write(path: Path, files: Iterable[tuple[str, str]]) -> None:
     """`files` are (name, version) pairs, in any order."""
     lines = sorted(f"{name}\0{version}\n" for name, version in files)
-    digest = hashlib.sha256("".join(lines).encode(errors="surrogatepass")).hexdigest()
+    digest = hashlib.sha256()
+    for line in lines:  # which may be a million
+        digest.update(line.encode(errors="surrogatepass"))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"files": len(lines), "digest": digest}, indent=1) + "\n", encoding="utf-8")
+    path.write_text(json.dumps({"files": len(lines), "digest": digest.hexdigest()}, indent=1) + "\n", encoding="utf-8")
 
 
 def of_directory(folder: Path) -> Iterator[tuple[str, str]]:

@@ -9,10 +9,12 @@ import pickle
 import re
 import tempfile
 from array import array
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields
 from itertools import chain, islice
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +28,10 @@ from asr.utterances import Rejected, Seconds, Split, Utterance
 
 ROWS_AT_ONCE = 10_000
 LONGEST_S: Seconds = 366 * 24 * 3600  # of a recording; a time beyond it is a slip, and overflows further down
+
+_FIELDS = [field.name for field in fields(Utterance)]
+_ID, _AUDIO, _BYTES = map(_FIELDS.index, ("id", "audio", "source_bytes"))
+_values = attrgetter(*_FIELDS)
 
 
 class Unusable(Exception):
@@ -56,28 +62,31 @@ def sized(items: Iterable[Utterance | Rejected]) -> Iterator[Utterance | Rejecte
             paths = [row.audio for row in some if isinstance(row, Utterance)]
             audio.extend(map(hash, paths))
             remote.update(filter(storage.is_remote, paths))
-            pickle.dump(some, waiting, pickle.HIGHEST_PROTOCOL)
+            # As tuples, which are written and read in a third of the time.
+            pickle.dump([_values(row) if isinstance(row, Utterance) else row for row in some], waiting)
         recordings, n_pieces = np.unique(np.frombuffer(audio, np.int64), return_counts=True)
         objects = storage.stored(remote)
         end = waiting.tell()
         waiting.seek(0)
         while waiting.tell() < end:
-            some = pickle.load(waiting)
-            paths = [row.audio for row in some if isinstance(row, Utterance)]
+            again = pickle.load(waiting)
+            paths = [row[_AUDIO] for row in again if not isinstance(row, Rejected)]
             counts = n_pieces[np.searchsorted(recordings, np.array(list(map(hash, paths)), np.int64))]
             pieces = dict(zip(paths, counts.tolist(), strict=True))
             files = storage.stored(path for path in pieces if path not in objects)
-            for row in some:
+            for row in again:
                 if isinstance(row, Rejected):
                     yield row
                 else:
-                    yield _sized(row, files.get(row.audio) or objects[row.audio], pieces[row.audio])
+                    path = row[_AUDIO]
+                    yield _sized(row, files.get(path) or objects[path], pieces[path])
 
 
-def _sized(row: Utterance, file: storage.Found, n_pieces: int) -> Utterance | Rejected:
+def _sized(values: tuple[Any, ...], file: storage.Found, n_pieces: int) -> Utterance | Rejected:
     if isinstance(file, storage.Absent):
-        return Rejected(row.id, "missing audio", f"{row.audio}: {file.why}")
-    return replace(row, source_bytes=file.size_bytes // n_pieces)
+        return Rejected(values[_ID], "missing audio", f"{values[_AUDIO]}: {file.why}")
+    made: Callable[..., Utterance] = Utterance
+    return made(*values[:_BYTES], file.size_bytes // n_pieces, *values[_BYTES + 1 :])
 
 
 def listing(data: params.Data) -> Iterator[tuple[str, str]]:
@@ -91,7 +100,7 @@ def listing(data: params.Data) -> Iterator[tuple[str, str]]:
             except Unusable:
                 continue  # what lies outside is not read, and so changes nothing
     remote = set(filter(storage.is_remote, paths))
-    here = iter(paths - remote)
+    here = iter(sorted(paths - remote))
     for some in chain([remote], iter(lambda: list(islice(here, ROWS_AT_ONCE)), [])):
         for path, file in storage.stored(some).items():
             yield path, "missing" if isinstance(file, storage.Absent) else f"{file.size_bytes}-{file.version}"
