@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from asr import tracking
+from asr import shown, tracking
 from asr.errors import UserError
 from asr.journal import JOURNALS, History, Journal, Record, curve
 from asr.machine import exit_on_sigterm, system_metrics
@@ -34,9 +34,9 @@ _WAIT_S = 30.0  # for a process that was told to end and still saves, or whose f
 class Run:
     """A run of MLflow, open inside `with`: FINISHED after it, FAILED if an exception left it, KILLED by a signal.
 
-    `name` is what MLflow shows; `parent` the content of another run's `to_json()`, whose child this one becomes. If
-    the server has no such run (any more), a run that stands in for it is made. `journal` is the journals' folder.
-    MLFLOW_EXPERIMENT_NAME says which experiment it belongs to.
+    `name` is what MLflow shows, followed by the experiment's in `dvc exp run`; `parent` the content of another run's
+    `to_json()`, whose child this one becomes. If the server has no such run (any more), a run that stands in for it is
+    made. `journal` is the journals' folder. MLFLOW_EXPERIMENT_NAME says which experiment of MLflow it belongs to.
 
     `continues` is the content of an unfinished run's `to_json()`: its journal goes on, and so does its run in MLflow,
     or one made anew if that was deleted. What it has logged already is not logged twice: metrics of the same steps,
@@ -50,7 +50,7 @@ class Run:
         journal: str | Path = JOURNALS,
         continues: Mapping[str, Any] | None = None,
     ) -> None:
-        self.name = name
+        self.name = f"{name} {experiment}" if (experiment := os.environ.get("DVC_EXP_NAME")) else name
         self.experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
         self._parent = dict(parent) if parent else None
         self._journal = Journal(Path(journal) / f"{uuid.uuid4().hex}.jsonl")
@@ -121,11 +121,18 @@ class Run:
         return curve(self._journal.records())
 
     def log_headline(self, metrics: Mapping[str, float]) -> None:
-        """Log numbers here and copy them to the parent, so that one row of MLflow's table tells the story.
+        """Log scores here, and those of `asr.shown.headline` with the parent too, whose row so tells the story.
 
-        They are linked to the model that the parent logged, and to the dataset that this run logged last.
+        They are linked to the model that the parent logged, and to the dataset that this run logged last. Both runs are
+        described by a small table, unless a person has described the parent.
         """
-        self._record("headline", metrics={key: float(value) for key, value in metrics.items()}, dataset=self._dataset)
+        self._record(
+            "headline",
+            metrics=shown.scores(metrics),
+            headline=shown.headline(metrics),
+            note=shown.note(metrics),
+            dataset=self._dataset,
+        )
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         self._record("tags", tags={key: str(value) for key, value in tags.items()})

@@ -26,6 +26,13 @@ _ENVIRONMENT = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 0.5 GB instead of 2.4 GB for the pages
 }
 PACKAGED = "packaged"  # a logged model's tag: whether it has files of its own
+_NOTE, _OUR_NOTE = "mlflow.note.content", "mlflow.note.generated"  # a run's description, and what was ours of it
+# MLflow's pages open an experiment as one of models that are trained, with the score that they are compared by.
+_EXPERIMENT_TAGS = {
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.experiment.primaryMetric.name": "wer",
+    "mlflow.experiment.primaryMetric.greaterIsBetter": "False",
+}
 _METRICS_AT_ONCE, _PARAMS_AT_ONCE = 1000, 100  # MLflow's limits for a batch
 _DIGEST_LENGTH = 36  # MLflow's limit for a dataset's digest
 
@@ -134,8 +141,16 @@ class Store:
         if linked and (dataset := record.get("dataset")):
             linked |= {"dataset_name": dataset["name"], "dataset_digest": dataset["digest"][:_DIGEST_LENGTH]}
         self._metrics([record], run_id, **linked)
+        self._describe(run_id, record.get("note"))
         if parent_id:
-            self._metrics([record], parent_id)
+            self._metrics([record | {"metrics": record.get("headline", record["metrics"])}], parent_id)
+            self._describe(parent_id, record.get("note"))
+
+    def _describe(self, run_id: str, note: str | None) -> None:
+        """Describe a run, or describe it anew; what a person wrote stays."""
+        tags = self.client.get_run(run_id).data.tags
+        if note and tags.get(_NOTE) == tags.get(_OUR_NOTE):
+            self._tags({_NOTE: note, _OUR_NOTE: note}, run_id)
 
     def _dataset(self, record: Record, run_id: str) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -187,7 +202,7 @@ class Store:
             return found.experiment_id
         # A server chooses the place itself; a database's default would depend on the working directory.
         location = None if self.uri.startswith("http") else artifact_root()
-        return self.client.create_experiment(name, artifact_location=location)
+        return self.client.create_experiment(name, artifact_location=location, tags=_EXPERIMENT_TAGS)
 
     def find_run(self, run: Record) -> str | None:
         """The id of the run that a `Run.to_json()` speaks of, by id or by journal; None: it is not here."""

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from asr import launch, params
+from asr import launch, params, shown
 from asr.attempt import Attempt
 from asr.environment import count, seconds
 from asr.provenance import dvc_digest
@@ -39,7 +39,7 @@ def main(base: Path, features: Path, model: Path, run_file: Path, attempts: Path
         return
     with Run("train", continues=attempt.run) as run:
         attempt.note_run(run.to_json())
-        run.log_params(choices.model_dump())
+        run.log_params(shown.params(choices.model_dump()))
         run.log_dataset("features", dvc_digest(features) or index.fingerprint, index.rows("train"), "training")
         summary = trained(log=run.log_metrics)
         run.log_params({f"training.{name}": value for name, value in asdict(summary).items()})

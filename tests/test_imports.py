@@ -21,7 +21,7 @@ MODULES = {
 # These change what is seen, where it runs or what is refused, never what comes out. Params are compared by value.
 APART = {f"asr/{name}.py" for name in ("params", "run", "journal", "sender", "store", "tracking")}
 APART |= {f"asr/{name}.py" for name in ("advice", "errors", "environment", "fitting", "launch", "machine")}
-APART |= {f"asr/{name}.py" for name in ("progress", "promotion", "provenance")}
+APART |= {f"asr/{name}.py" for name in ("progress", "promotion", "provenance", "shown")}
 PLACES = ("dataflow", "dataflow_check", "local", "options", "pools", "progress", "watchdog", "worker")
 APART |= {f"pipelines/{name}.py" for name in PLACES}
 APART |= {name for name in MODULES if name.endswith("__init__.py")}

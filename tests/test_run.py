@@ -59,6 +59,35 @@ def test_an_evaluation_is_a_child_and_copies_its_headline_to_the_parent(client: 
     assert child.data.metrics == {"wer": 0.2, "wer_es": 0.1}
 
 
+def test_both_runs_are_described_by_their_scores_unless_a_person_described_them(client: Any, tmp_path: Path) -> None:
+    with Run("train", journal=tmp_path) as train:
+        pass
+    notes, rates = [], [(0.3, 0.8), (0.2, 0.8), (0.1, 0.8)]
+    for number, (after, before) in enumerate(rates):
+        with Run("evaluate", parent=train.to_json(), journal=tmp_path) as evaluate:
+            evaluate.log_headline({"wer": after, "baseline.wer": before, "language.es.deletions": 3})
+        parent, child = (run_of(client, run.to_json()["journal"]) for run in (train, evaluate))
+        notes.append(parent.data.tags["mlflow.note.content"])
+        assert child.data.tags["mlflow.note.content"].startswith(f"**WER 80.0 → {100 * after:.1f} %**")
+        assert "language.es.deletions" not in {**parent.data.metrics, **child.data.metrics}
+        if number == 1:
+            client.set_tag(parent.info.run_id, "mlflow.note.content", "the best so far")
+    assert [note.split("\n")[0] for note in notes] == [
+        "**WER 80.0 → 30.0 %**",
+        "**WER 80.0 → 20.0 %**",
+        "the best so far",
+    ]
+
+
+def test_a_run_of_dvc_exp_run_bears_the_name_of_the_experiment(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_EXP_NAME", "fast")
+    with Run("train", journal=tmp_path) as run:
+        pass
+    assert run_of(client, run.to_json()["journal"]).info.run_name == "train fast"
+
+
 def test_a_run_stands_in_for_a_deleted_or_unknown_parent_once(client: Any, tmp_path: Path) -> None:
     with Run("train", journal=tmp_path) as train:
         pass
