@@ -94,6 +94,14 @@ def test_words_are_called_confused_only_where_it_happened_twice(tmp_path: Path) 
     assert re.search(r">mundo</td><td [^>]*>mondo</td><td>2</td>", text)
 
 
+def test_many_languages_are_counted_in_the_heading(tmp_path: Path) -> None:
+    few = [heard(number, "hola", "hola", language=code) for number, code in enumerate(["es", "fr"])]
+    assert "openai/whisper-base on Spanish, French</p>" in page(tmp_path, few)
+    codes = ["es", "fr", "de", "nl", "pl", "hi", "th", "ja", "ar"]
+    many = [heard(number, "hola", "hola", language=code) for number, code in enumerate(codes)]
+    assert "openai/whisper-base on 9 languages</p>" in page(tmp_path, many)
+
+
 def test_the_page_needs_no_network_and_is_well_formed(tmp_path: Path) -> None:
     tags = Tags(page(tmp_path, [heard(number, "hola mundo", "hola", "nada") for number in range(40)]))
     assert not tags.open
