@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from asr import params
+from asr.errors import UserError
 from asr.sources import files
 from asr.sources.archives import is_archive, unpack
 from asr.sources.guess import fitting, mismatch
@@ -104,6 +105,9 @@ def _is_clips(path: Path) -> bool:
 
 
 def _table(path: Path) -> Iterator[tuple[int, dict[str, str] | Rejected]]:
+    """Raises `UserError` where it is missing."""
+    if not path.is_file():
+        raise UserError(f"data.path: {path} is missing from the release; unpack all of it, or give its archive")
     return files.tab_separated(path, NEEDED)
 
 

@@ -129,6 +129,13 @@ def test_a_row_with_a_tab_too_many_is_rejected_with_its_line() -> None:
     assert (bad.id, bad.reason) == ("train.tsv:3", "bad row") and bad.detail.startswith("14 cells for 13 columns")
 
 
+def test_a_table_that_is_missing_from_the_release_is_one_line() -> None:
+    layouts.common_voice(RELEASE)
+    (RELEASE / "it/dev.tsv").unlink()
+    with pytest.raises(UserError, match=r"it/dev\.tsv is missing from the release"):
+        read()
+
+
 def test_a_missing_and_a_doubled_column_are_named() -> None:
     layouts.common_voice(RELEASE, columns="client_id path up_votes down_votes")
     with pytest.raises(UserError, match=r"train\.tsv has no column 'sentence', but 'client_id', 'path'"):
