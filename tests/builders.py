@@ -1,7 +1,7 @@
 """What tests are built from: sound, features, a corpus and a checkpoint, all generated."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import soundfile
@@ -69,7 +69,7 @@ def write_features(
     return index
 
 
-def decoded(path: str | Path) -> NDArray[np.float32]:
+def decoded(path: str | Path | IO[bytes]) -> NDArray[np.float32]:
     """Mono samples of an audio file at 16 kHz, as any user would read them: soundfile, then soxr HQ."""
     samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
     return soxr.resample(samples.mean(axis=1), rate_hz, RATE_HZ)

@@ -27,6 +27,7 @@ class Commit:
     """A dataset at one point of its history."""
 
     dataset: str
+    revision: str | None  # the branch, tag or commit that was asked for
     sha: str
     files: list[str]
 
@@ -41,7 +42,7 @@ class Commit:
                 snapshot_download(
                     self.dataset,
                     repo_type="dataset",
-                    revision=self.sha,
+                    revision=self.revision,  # not its commit, so that the cache knows the name when the hub is gone
                     allow_patterns=list(files),
                     endpoint=constants.ENDPOINT,
                 )
@@ -87,7 +88,7 @@ def commit_of(dataset: str, revision: str | None) -> Commit | None:
     if "info" not in answer:
         return None
     info = answer["info"]
-    return Commit(dataset, info.sha, [sibling.rfilename for sibling in info.siblings or []])
+    return Commit(dataset, revision, info.sha, [sibling.rfilename for sibling in info.siblings or []])
 
 
 def cached(dataset: str, revision: str | None) -> Path | None:

@@ -79,7 +79,7 @@ def find(choices: HuggingFace, fetch: bool) -> Dataset:
     commit = dataset_hub.commit_of(path, choices.revision)
     if commit is None:
         cached = dataset_hub.cached(path, choices.revision)
-        if cached is None:
+        if cached is None or not tables_among(list(storage.below(cached))):
             raise UserError(
                 f"data.huggingface.path: there is no directory {path}, and the hub is out of reach; is there a network?"
             )
