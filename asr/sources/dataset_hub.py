@@ -3,6 +3,7 @@
 HF_TOKEN, HF_HOME and HF_HUB_OFFLINE hold. A hub that does not answer within seconds is left for what is in the cache.
 """
 
+import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
+    IncompleteSnapshotError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -95,5 +97,20 @@ def cached(dataset: str, revision: str | None) -> Path | None:
     """The folder of the cache, named by the commit, with whatever was fetched of it; None where nothing was."""
     try:
         return Path(snapshot_download(dataset, repo_type="dataset", revision=revision, local_files_only=True))
+    except IncompleteSnapshotError as error:
+        return Path(error.snapshot_path)
     except LocalEntryNotFoundError:
         return None
+
+
+def check_cached(dataset: str, revision: str | None, files: Sequence[str]) -> None:
+    """Raises `UserError` where the cache has `files`, but not all that belong to them (`-00000-of-00002`)."""
+    siblings = sorted({re.sub(r"-\d{5}-of-", "-?????-of-", file) for file in files})
+    try:
+        snapshot_download(
+            dataset, repo_type="dataset", revision=revision, local_files_only=True, allow_patterns=siblings
+        )
+    except IncompleteSnapshotError:
+        raise UserError(
+            f"data.huggingface.path {dataset}: the hub is out of reach, and only a part is in its cache; run it again"
+        ) from None

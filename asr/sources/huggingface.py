@@ -83,7 +83,9 @@ def find(choices: HuggingFace, fetch: bool) -> Dataset:
             raise UserError(
                 f"data.huggingface.path: there is no directory {path}, and the hub is out of reach; is there a network?"
             )
-        return _in_folder(choices, cached, commit=cached.name)
+        dataset = _in_folder(choices, cached, commit=cached.name)
+        dataset_hub.check_cached(path, choices.revision, list(dataset.files))
+        return dataset
     has_readme = README in commit.files
     readme = _read(commit.fetch([README]) / README) if has_readme else ""
     files = _with_splits(choices, commit.files, readme)

@@ -257,6 +257,19 @@ def test_a_dataset_of_the_hub_is_fetched_once_and_only_what_is_chosen(
     assert list(huggingface.listing(data("a/speech", config="es"))) == listed
 
 
+def test_a_part_of_a_dataset_is_not_taken_for_the_whole_when_the_hub_is_gone(
+    hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = hub.datasets["a/speech"]["de/train-00000-of-00001.parquet"]
+    hub.datasets["a/parts"] = {f"data/train-{n:05d}-of-00002.parquet": content for n in range(2)}
+    assert len(used("a/parts")) == 2 * N_ROWS
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    assert len(used("a/parts")) == 2 * N_ROWS
+    next((folder / "cache").rglob("train-00001-of-00002.parquet")).unlink()
+    with pytest.raises(UserError, match="out of reach, and only a part is in its cache"):
+        utterances("a/parts")
+
+
 def test_rows_of_the_hub_are_streamed_without_their_audio_until_they_are_wanted(hub: Hub, folder: Path) -> None:
     rows = used("a/speech", config="de", stream=True)
     assert rows[0].audio.startswith(f"hf://datasets/a/speech@{COMMIT}/de/")
