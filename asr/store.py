@@ -272,9 +272,12 @@ def package(checkpoint: Path, folder: Path) -> None:
 
     checkpoint = checkpoint.resolve()  # MLflow would look a relative path up at the hub
     processor = WhisperProcessor.from_pretrained(checkpoint)
+    model = WhisperForConditionalGeneration.from_pretrained(checkpoint)
+    if getattr(model.generation_config, "is_multilingual", False):
+        model.generation_config.task = "transcribe"  # else the model is to say so itself, which it was not trained to
     flavour.save_model(
         {
-            "model": WhisperForConditionalGeneration.from_pretrained(checkpoint),
+            "model": model,
             "tokenizer": processor.tokenizer,
             "feature_extractor": processor.feature_extractor,
         },

@@ -182,5 +182,6 @@ def test_the_environment_can_ask_for_a_model_that_mlflow_loads(
     assert client.get_logged_model(output.model_id).tags["packaged"] == "true"
     loaded = transformers.load_model(f"models:/{output.model_id}")
     assert loaded.model.config.d_model == 64
+    assert loaded.model.generation_config.task == "transcribe"
     assert isinstance(loaded(np.zeros(1600, np.float32), generate_kwargs={"max_new_tokens": 3})["text"], str)
     assert not list(tmp_path.glob("*.files"))
