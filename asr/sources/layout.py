@@ -2,10 +2,8 @@
 
 import os
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +12,9 @@ from asr.errors import UserError
 from asr.languages import language_code
 from asr.params import Data
 from asr.sources.table import LONGEST_S
+from asr.sources.table import sized as sized  # for every layout
 from asr.splits import split_named
 from asr.utterances import Rejected, Seconds, Split, Utterance
-
-ROWS_AT_ONCE = 10_000  # whose audio is looked up together
 
 
 @dataclass(frozen=True)
@@ -93,16 +90,6 @@ def referred(audio: str | Path) -> str:
     return os.path.abspath(audio).removeprefix(os.path.join(os.getcwd(), ""))
 
 
-def sized(rows: Iterable[Utterance | Rejected]) -> Iterator[Utterance | Rejected]:
-    """The rows, with the bytes of their audio, of which pieces of one recording have a share; no audio is opened."""
-    rows = iter(rows)
-    while some := list(islice(rows, ROWS_AT_ONCE)):
-        n_pieces = Counter(row.audio for row in some if isinstance(row, Utterance))
-        files = storage.stored(n_pieces)
-        for row in some:
-            yield _sized(row, files[row.audio], n_pieces[row.audio]) if isinstance(row, Utterance) else row
-
-
 def listing(data: Data) -> Iterator[tuple[str, str]]:
     """Every file of the places with size and time, as a source's `listing` has them."""
     for place in places(data):
@@ -140,12 +127,6 @@ class Finder:
 
 def _listed(given: str | list[str]) -> list[str]:
     return [given] if isinstance(given, str) else given
-
-
-def _sized(row: Utterance, file: storage.Found, n_pieces: int) -> Utterance | Rejected:
-    if isinstance(file, storage.Absent):
-        return Rejected(row.id, "missing audio", f"{row.audio}: {file.why}")
-    return replace(row, source_bytes=file.size_bytes // n_pieces)
 
 
 def _tree(root: str) -> Iterator[tuple[str, str]]:
