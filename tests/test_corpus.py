@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from asr import corpus, manifest
 from asr.errors import UserError
@@ -121,3 +123,44 @@ def test_a_split_without_rows_is_an_error_with_the_remedy(tmp_path: Path, splits
 def test_a_validation_share_of_zero_is_an_error_with_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"validation split: .*\(data\.split\.validation, now 0\.0"):
         corpus.write(ROWS, tmp_path, Data(split=Split(validation=0.0, test=0.3)))
+
+
+def test_rows_are_the_same_however_many_are_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        *ROWS,
+        utterance(3, audio="again.wav"),
+        Rejected("x", "missing audio"),
+        utterance(10, text=""),
+        utterance(0),
+    ]
+    at_once = corpus.write(rows, tmp_path / "a", DATA)
+    monkeypatch.setattr(corpus, "ROWS_AT_ONCE", 3)
+    assert str(corpus.write(rows, tmp_path / "b", DATA)) == str(at_once)
+    assert list(manifest.read(tmp_path / "a")) == list(manifest.read(tmp_path / "b"))
+    assert reasons(tmp_path / "a") == reasons(tmp_path / "b")
+    assert [reason for _, reason in reasons(tmp_path / "a")] == [
+        "duplicate id",
+        "missing audio",
+        "empty text",
+        "duplicate id",
+    ]
+
+
+def test_nothing_but_manifest_and_rejects_is_left(tmp_path: Path) -> None:
+    corpus.write(ROWS, tmp_path / "good", DATA)
+    assert {path.name for path in (tmp_path / "good").iterdir()} == {"manifest.parquet", "rejects.parquet"}
+    with pytest.raises(UserError):
+        corpus.write([], tmp_path / "empty", DATA)
+    assert {path.name for path in (tmp_path / "empty").iterdir()} == {"rejects.parquet"}
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=12), max_size=12))
+def test_what_has_been_seen_is_known_again(calls: list[list[str]]) -> None:
+    seen, known = corpus.Seen(), set()
+    for names in calls:
+        expected = []
+        for name in names:
+            expected.append(name in known)
+            known.add(name)
+        assert seen.add(names).tolist() == expected

@@ -358,3 +358,16 @@ def test_a_table_or_a_root_that_is_not_in_the_store_is_an_error_with_the_remedy(
     path = written("audio,text\na.wav,x\n")
     with pytest.raises(UserError, match=rf"data\.table\.audio_root: there is no directory {prefix}/none; give"):
         read(path, audio_root=f"{prefix}/none")
+
+
+def test_pieces_share_the_bytes_of_their_recording_wherever_they_stand(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = (folder / "corpus/clips/a.wav").stat().st_size
+    rows = [Utterance(str(n), "corpus/clips/a.wav", "x", "en") for n in range(5)]
+    lost = Utterance("lost", "corpus/clips/gone.wav", "x", "en")
+    monkeypatch.setattr(table, "ROWS_AT_ONCE", 2)
+    found = list(table.sized([*rows[:4], Rejected("bad", "bad row"), lost, rows[4]]))
+    assert [row.source_bytes for row in found if isinstance(row, Utterance)] == [size // 5] * 5
+    assert [row.id for row in found] == ["0", "1", "2", "3", "bad", "lost", "4"]
+    assert [row.reason for row in found if isinstance(row, Rejected)] == ["bad row", "missing audio"]
