@@ -42,6 +42,10 @@ _BY_CONTENT = (
 
 def mismatch(path: Path, source: str, wanted: str) -> UserError:
     """`wanted` is what was looked for in `path`."""
+    if path.is_file() and fitting(path) == source:
+        return UserError(f"data.path: {path} is a file; data.source {source} needs the folder of all: {path.parent}")
+    if is_archive(path) and source != "common_voice":
+        return UserError(f"data.path: {path} is an archive; unpack it (tar -xf {path}), and give the folder")
     found = list(islice(_files(path), LOOKED_AT))
     names = sorted({str(each.relative_to(path)) if each != path else each.name for each in found[:100]})
     shown = f"but {', '.join(names[:4])}{' ...' if len(found) > 4 else ''}" if names else "nor any other file"

@@ -12,7 +12,7 @@ from typing import Any
 from asr.errors import UserError
 from asr.params import Data
 from asr.sources import files
-from asr.sources.guess import fitting, mismatch
+from asr.sources.guess import mismatch
 from asr.sources.layout import Finder, Place, listing_of, places, referred, seconds, sized, split_in, utterance
 from asr.sources.layout import listing as _listing
 from asr.utterances import Rejected, Utterance
@@ -38,10 +38,10 @@ def _rows(data: Data) -> Iterator[Utterance | Rejected]:
 
 
 def _manifests(place: Place) -> list[Path]:
-    if place.path.is_file():
-        return [place.path]
-    found = [*place.path.rglob("*.json"), *place.path.rglob("*.jsonl")]
-    manifests = sorted(path for path in found if fitting(path) == "nemo")
+    """The file itself, whatever its name, or those of the folder."""
+    is_file = place.path.is_file()
+    found = [place.path] if is_file else sorted([*place.path.rglob("*.json"), *place.path.rglob("*.jsonl")])
+    manifests = [path for path in found if '"audio_filepath"' in next(files.lines(path), (0, ""))[1]]
     if not manifests:
         raise mismatch(place.path, "nemo", "*.json or *.jsonl with audio_filepath")
     return manifests

@@ -3,6 +3,7 @@
 import codecs
 import os
 import shutil
+import tarfile
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,30 @@ def test_another_layout_is_told_the_source_that_reads_it(name: str, other: str) 
     LAYOUTS[other](Path("in"))
     with pytest.raises(UserError, match=rf"as data\.source {name} needs, but .*; data\.source: {other} reads that"):
         read(name)
+
+
+@pytest.mark.parametrize("name", [name for name in LAYOUTS if name != "common_voice"])
+def test_an_archive_is_told_to_be_unpacked(name: str) -> None:
+    LAYOUTS[name](Path("in"))
+    with tarfile.open("in.tar.gz", "w:gz") as tar:
+        tar.add("in")
+    with pytest.raises(UserError, match=r"in\.tar\.gz is an archive; unpack it \(tar -xf in\.tar\.gz\)"):
+        read(name, "in.tar.gz")
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("common_voice", "it/train.tsv"),
+        ("ljspeech", "metadata.csv"),
+        ("kaldi", "data/dev/wav.scp"),
+        ("subtitles", "test/talk.srt"),
+    ],
+)
+def test_a_file_of_the_layout_is_told_its_folder(name: str, file: str) -> None:
+    LAYOUTS[name](Path("in"))
+    with pytest.raises(UserError, match=rf"in/{file} is a file; data\.source {name} needs the folder of all: in"):
+        read(name, f"in/{file}")
 
 
 @each_layout
