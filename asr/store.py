@@ -274,7 +274,8 @@ def package(checkpoint: Path, folder: Path) -> None:
     processor = WhisperProcessor.from_pretrained(checkpoint)
     model = WhisperForConditionalGeneration.from_pretrained(checkpoint)
     if getattr(model.generation_config, "is_multilingual", False):
-        model.generation_config.task = "transcribe"  # else the model is to say so itself, which it was not trained to
+        # Else the model is to say so itself, which it was not trained to.
+        model.generation_config.task = "transcribe"  # type: ignore[attr-defined]
     flavour.save_model(
         {
             "model": model,
