@@ -50,10 +50,11 @@ FOLDER_LAYOUTS = {*get_args(Source)} - {"synthetic", "table", "tuxpaint", "huggi
 
 
 def _checked_paths(value: Any) -> Any:
+    """Of one place, several, or one for each split; here, because of a union pydantic tells what is wrong with each."""
     paths = [value] if isinstance(value, str) else [*value.values()] if isinstance(value, dict) else value
     named = {*value} if isinstance(value, dict) else set()
     is_paths = isinstance(paths, list) and paths and all(isinstance(path, str) and path for path in paths)
-    if value is not None and not (is_paths and named <= {"train", "validation", "test"}):
+    if value is not None and not (is_paths and named <= {*get_args(SplitName)}):
         raise ValueError(f"{value!r} is no path, list of paths, or {{train: path, validation: path, test: path}}")
     return value
 

@@ -138,6 +138,7 @@ def _reported(path: Path) -> dict[str, str]:
     reported: dict[str, str] = {}
     for _, row in files.tab_separated(path, ["sentence", "sentence_id", "reason"]):
         if not isinstance(row, Rejected):
-            reported |= {row["sentence_id"]: row["reason"], _unescaped(row["sentence"]): row["reason"]}
+            why = row["reason"] or "without a reason"
+            reported |= {row["sentence_id"]: why, _unescaped(row["sentence"]): why}
     reported.pop("", None)
     return reported
