@@ -14,8 +14,8 @@ from asr import params
 from asr.predictions import Prediction
 from asr.scoring import Scores, metrics
 from asr.shards import read_columns
-from asr.splits import cut, normalised
-from asr.utterances import Utterance
+from asr.splits import Cutter, normalised
+from asr.utterances import SPLITS, Utterance
 from asr.whisper import MAX_WINDOW_S
 from lib.rows import Rows
 from lib.trainings import Training, Way, decoded, prepared, train_as_notebook, train_as_ours
@@ -50,7 +50,10 @@ def choose(clips: Sequence[Utterance], plan: Plan) -> list[Utterance]:
     spoken = [replace(clip, split=None) for clip in clips if clip.language in plan.languages]
     of_many_words = [clip for clip in spoken if _n_words(clip) >= plan.min_words]
     shares = params.Split(validation=0, test=plan.test_share)
-    test = [clip for clip in cut(of_many_words, shares, seed=1) if clip.split == "test"]
+    cutter = Cutter(seed=1)
+    cutter.add(of_many_words)
+    splits = [SPLITS[split] for split in cutter.cut(shares).splits.tolist()]
+    test = [replace(clip, split="test") for clip, split in zip(of_many_words, splits, strict=True) if split == "test"]
     tested = {(clip.language, normalised(clip.text)) for clip in test}
     rest = [
         replace(clip, split="train")

@@ -9,6 +9,7 @@ All take the same batches of 16, greedily. Loading the model and a batch to warm
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ from asr.batches import Batch, EpochBatches
 from asr.checkpoints import load_model
 from asr.decode import BATCH_SIZE, decode_batch, load
 from asr.device import best_device, keep_freed_memory, resolve_precision
-from asr.prompts import prefix_of
+from asr.prompts import is_multilingual, prefix_of
 from asr.whisper import MAX_WINDOW_S, WindowedWhisper
 
 Hear: TypeAlias = Callable[[Batch], Sequence[Sequence[int]]]  # tokens of each clip
@@ -56,22 +57,23 @@ def ours(model: Path, network: WindowedWhisper, setting: str) -> tuple[int, Hear
 def generate(model: Path, network: WindowedWhisper, setting: str) -> tuple[int, Hear]:
     dtype = {"float32": torch.float32, "bf16": torch.bfloat16}[setting]
     stock = WhisperForConditionalGeneration.from_pretrained(model, dtype=dtype).eval().to(best_device())
-    codes = {number: name for name, number in network.generation_config.lang_to_id.items()}
+    languages = {number: name for name, number in getattr(network.generation_config, "lang_to_id", {}).items()}
 
     def hear(batch: Batch) -> Sequence[Sequence[int]]:
-        languages = [codes[number] for number in batch["decoder_input_ids"][:, 1].tolist()]
         features = batch["input_features"].to(stock.device, dtype)
-        return stock.generate(features, language=languages, task="transcribe").tolist()
+        if not is_multilingual(network):
+            return stock.generate(features).tolist()
+        spoken = [languages[number] for number in batch["decoder_input_ids"][:, 1].tolist()]
+        return stock.generate(features, language=spoken, task="transcribe").tolist()
 
     return MAX_WINDOW_S, hear
 
 
 def of_ctranslate2(model: Path, network: WindowedWhisper, setting: str) -> tuple[int, Hear]:
-    converted = model.with_name(f"{model.name}-ctranslate2")
-    if not converted.exists():
-        TransformersConverter(str(model)).convert(str(converted))
     n_threads = len(os.sched_getaffinity(0))
-    whisper = ctranslate2.models.Whisper(str(converted), compute_type=setting, intra_threads=n_threads)
+    with tempfile.TemporaryDirectory() as folder:
+        TransformersConverter(str(model)).convert(folder, force=True)
+        whisper = ctranslate2.models.Whisper(folder, compute_type=setting, intra_threads=n_threads)
 
     def hear(batch: Batch) -> Sequence[Sequence[int]]:
         features = ctranslate2.StorageView.from_array(np.ascontiguousarray(batch["input_features"].numpy()))
