@@ -23,7 +23,7 @@ from asr.utterances import Block
 
 REQUESTS = 16  # under way together
 ROWS_AT_ONCE = 16  # of a block in memory
-BUFFER_BYTES = 8 * 2**20  # that one request reads of a block's column, which is never held whole
+BUFFER_BYTES = 8 * 2**20  # that one request reads of a block's column; a page of it is in memory
 HELD_BYTES = 32 * 2**20  # fetched and waiting, by the sizes that are told; the next one is fetched in any case
 
 
@@ -93,7 +93,7 @@ class Cells:
             content = self._cell(row)
         except Exception as error:
             self._audio = None
-            if isinstance(error, pa.ArrowException) or (isinstance(error, OSError) and error.errno is None):
+            if isinstance(error, pa.ArrowException | KeyError) or (isinstance(error, OSError) and error.errno is None):
                 raise OSError(errno.EBADMSG, " ".join(str(error).split())) from None
             raise
         if content is None:
@@ -127,7 +127,7 @@ def _cells(block: Block, opened: ExitStack) -> Iterator[bytes | None]:
 def _of_parquet(block: Block, opened: ExitStack) -> Iterator[pa.RecordBatch]:
     with explained(block.path):
         source = opened.enter_context(storage.open_parts(block.path))
-        file = opened.enter_context(pq.ParquetFile(source, buffer_size=BUFFER_BYTES))
+        file = opened.enter_context(pq.ParquetFile(source, buffer_size=BUFFER_BYTES, pre_buffer=False))
         kind = file.schema_arrow.field(block.column).type
         leaf = f"{block.column}.bytes" if pa.types.is_struct(kind) else block.column
         yield from file.iter_batches(ROWS_AT_ONCE, [block.number], [leaf], use_threads=False)

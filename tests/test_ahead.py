@@ -1,9 +1,13 @@
+import errno
 import threading
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from asr import ahead, storage
-from asr.ahead import Ahead
+from asr.ahead import Ahead, Cells
+from asr.utterances import Block
 from tests.builders import speech_like
 
 pytest_plugins = ["tests.emulators"]
@@ -59,3 +63,34 @@ def test_an_object_that_is_gone_is_known_when_it_is_its_turn(s3):
         with pytest.raises(FileNotFoundError):
             files.open_read(f"{s3}/gone")
         assert len(files.open_read(f"{s3}/there").read()) == 6400
+
+
+@pytest.fixture
+def cells(tmp_path):
+    """(the path of a Parquet file of two row groups, what its rows embed)."""
+    content = [bytes([n]) * 10 for n in range(60)]
+    pq.write_table(pa.table({"a&b": pa.array(content, pa.binary())}), tmp_path / "cells.parquet", row_group_size=40)
+    return str(tmp_path / "cells.parquet"), content
+
+
+def test_rows_of_blocks_are_read_in_any_order_and_a_block_is_opened_once_for_those_in_order(cells, monkeypatch):
+    path, content = cells
+    opened, open_parts = [], storage.open_parts
+    monkeypatch.setattr(ahead.storage, "open_parts", lambda uri: opened.append(uri) or open_parts(uri))
+    with Cells() as files:
+        for number in (0, 7, 39, 45, 59, 3):
+            block = str(Block(path, number // 40, "a&b"))
+            assert files.open_read(block, number % 40).read() == content[number]
+    assert len(opened) == 3
+
+
+@pytest.mark.parametrize(("block", "column", "row"), [(0, "a&b", 40), (9, "a&b", 0), (0, "c", 0)])
+def test_a_cell_that_is_not_there_any_more_says_that_the_file_is_another(cells, block, column, row):
+    with Cells() as files, pytest.raises(OSError, match=r"row|[Cc]olumn") as raised:
+        files.open_read(str(Block(cells[0], block, column)), row)
+    assert raised.value.errno == errno.EBADMSG
+
+
+def test_a_block_is_what_its_name_says():
+    for block in (Block("a#b/c.parquet", 7, "a&b #"), Block("hf://datasets/a/b@0/c.parquet", 0, "audio")):
+        assert Block.of(str(block)) == block

@@ -57,6 +57,21 @@ def test_pieces_of_a_recording_stay_together_in_the_order_of_time(tmp_path):
             assert [rows[i].start_s for i in positions] == sorted(rows[i].start_s for i in positions)
 
 
+def test_rows_of_a_block_stay_together_in_their_order(tmp_path):
+    rows = [
+        Utterance(
+            f"{block}-{n}", f"a.parquet#block={block}&column=audio", "text", "en", "train", source_bytes=100, row=n
+        )
+        for n in range(9, -1, -1)
+        for block in range(7)
+    ]
+    for shard in shards_of(tmp_path, rows, shard_mb=0.002).values():
+        for block in {row.audio for row in shard}:
+            places = [row.row for row in shard if row.audio == block]
+            positions = [i for i, row in enumerate(shard) if row.audio == block]
+            assert places == list(range(10)) and positions[-1] - positions[0] == 9
+
+
 def test_the_order_of_the_corpus_does_not_matter(tmp_path):
     rows = corpus(50) + corpus(20, "test")
     assert shards_of(tmp_path / "a", rows, 0.01) == shards_of(tmp_path / "b", rows[::-1], 0.01)

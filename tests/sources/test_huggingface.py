@@ -309,10 +309,12 @@ def test_a_hub_that_is_out_of_reach_is_said(folder: Path, monkeypatch: pytest.Mo
 
 
 def test_a_row_group_of_any_size_is_read_in_little_memory(folder: Path) -> None:
-    n_rows, row_mb = 60, 5
-    cells = pa.array([np.random.default_rng(n).bytes(row_mb * 10**6) for n in range(n_rows)], pa.binary())
+    n_rows, row_bytes = 300, 10**6
+    cells = pa.array([np.random.default_rng(n).bytes(row_bytes) for n in range(n_rows)], pa.binary())
     (folder / "corpus").mkdir()
-    pq.write_table(pa.table({"audio": cells, "text": ["a"] * n_rows}), folder / "corpus/train.parquet")
+    rows = pa.table({"audio": cells, "text": ["a"] * n_rows})
+    # With pages as `datasets` writes them, which cannot be read in part.
+    pq.write_table(rows, folder / "corpus/train.parquet", use_content_defined_chunking=True, use_dictionary=False)
     code = (
         "import resource\nfrom asr.ahead import Cells\nfrom asr.utterances import Block\n"
         "block = str(Block('corpus/train.parquet', 0, 'audio'))\n"
@@ -322,5 +324,5 @@ def test_a_row_group_of_any_size_is_read_in_little_memory(folder: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     read_bytes, more_mb = map(int, done.stdout.split())
-    assert read_bytes == n_rows * row_mb * 10**6
-    assert more_mb < 0.8 * n_rows * row_mb, more_mb
+    assert read_bytes == n_rows * row_bytes
+    assert more_mb < 150
