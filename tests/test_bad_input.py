@@ -78,6 +78,7 @@ def refusal(stage, *paths, monkeypatch):
     return lines
 
 
+LISTING = ("data/listing.json", "data/checkpoint.json", "data/sets.json")
 PREPARE = ("data/listing.json", "data/corpus", "data/manifest")
 PREPROCESS = ("data/manifest", "data/listing.json", "base", "data/features", "data/work")
 
@@ -110,7 +111,7 @@ def test_a_folder_without_params_is_one_line(folder, monkeypatch):
 @pytest.mark.parametrize("stage", [listing, prepare])
 def test_a_missing_table_is_one_line(folder, monkeypatch, stage):
     Path("corpus/t.csv").unlink()
-    paths = PREPARE if stage is prepare else ("data/listing.json", "data/checkpoint.json")
+    paths = PREPARE if stage is prepare else LISTING
     (said,) = refusal(stage, *paths, monkeypatch=monkeypatch)
     assert said.startswith("error: data.table.path: there is no file corpus/t.csv; ")
 
@@ -144,7 +145,7 @@ def test_where_all_rows_are_rejected_the_line_says_the_commonest_reasons(folder,
 @pytest.fixture
 def prepared(folder, scratch, monkeypatch):
     """The same after listing, prepare and fetch."""
-    run(listing, "data/listing.json", "data/checkpoint.json", monkeypatch=monkeypatch)
+    run(listing, *LISTING, monkeypatch=monkeypatch)
     run(prepare, *PREPARE, monkeypatch=monkeypatch)
     Path("base").symlink_to(scratch)
     return folder
@@ -265,7 +266,7 @@ def test_every_bad_row_is_rejected_with_its_reason_and_the_run_goes_on(folder, s
     table = {**TABLE["data"]["table"], "audio_root": "corpus"}
     choose({"data": {**TABLE["data"], "table": table}, "text": {"remove_punctuation": True}})
     Path("base").symlink_to(scratch)
-    run(listing, "data/listing.json", "data/checkpoint.json", monkeypatch=monkeypatch)
+    run(listing, *LISTING, monkeypatch=monkeypatch)
     run(prepare, *PREPARE, monkeypatch=monkeypatch)
     run(preprocess, *PREPROCESS, monkeypatch=monkeypatch)
 
@@ -281,7 +282,7 @@ def test_every_bad_row_is_rejected_with_its_reason_and_the_run_goes_on(folder, s
 
 def test_the_listing_changes_with_the_corpus_and_with_nothing_else(folder, monkeypatch):
     def listed():
-        run(listing, "data/listing.json", "data/checkpoint.json", monkeypatch=monkeypatch)
+        run(listing, *LISTING, monkeypatch=monkeypatch)
         return Path("data/listing.json").read_bytes()
 
     first = listed()
@@ -306,7 +307,7 @@ def test_names_that_no_file_can_have_are_listed_and_rejected(folder, monkeypatch
     choose({"data": {**TABLE["data"], "table": {"path": "corpus/t.jsonl", "audio_root": audio_root}}})
     odd = [row("half", "\ud800.wav"), row("half-text", "good-0.wav", "\ud800"), row("\ud800", "good-0.wav")]
     Path("corpus/t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*good_rows(), *odd]))
-    run(listing, "data/listing.json", "data/checkpoint.json", monkeypatch=monkeypatch)
+    run(listing, *LISTING, monkeypatch=monkeypatch)
     run(prepare, *PREPARE, monkeypatch=monkeypatch)
     assert [(each.id, each.reason) for each in read_rejects(Path("data/manifest"))] == [
         ("half", "missing audio"),
