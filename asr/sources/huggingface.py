@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,7 +20,7 @@ from asr.errors import UserError
 from asr.params import HuggingFace
 from asr.sources import dataset_hub
 from asr.sources.embedded import Chosen, Rows, choose, open_rows
-from asr.sources.layout import sized, split_in, utterance
+from asr.sources.layout import listing_of, sized, split_in, utterance
 from asr.sources.repository import README, Files, files_by_split, tables_among
 from asr.splits import split_named
 from asr.utterances import SPLITS, Block, Rejected, Split, Utterance
@@ -58,12 +59,17 @@ def utterances(data: params.Data, corpus: Path) -> Iterator[Utterance | Rejected
 
 
 def listing(data: params.Data) -> Iterator[tuple[str, str]]:
-    """Each file with its bytes and time of change, or with the commit of the hub."""
+    """Each file, and the audio that it names instead of embedding it, with bytes and time of change; of the hub its
+    files, with the commit."""
     dataset = find(data.huggingface, fetch=False)
-    files = storage.stored([] if dataset.commit else map(dataset.uri, dataset.files))
-    for name in dataset.files:
-        file = files.get(dataset.uri(name))
-        yield name, f"{file.size_bytes}-{file.version}" if isinstance(file, storage.Stored) else str(dataset.commit)
+    if dataset.commit is not None:
+        yield from ((name, dataset.commit) for name in dataset.files)
+        return
+    yield from listing_of(map(dataset.uri, dataset.files))
+    for uri in map(dataset.uri, dataset.files):
+        with open_rows(uri, partial(choose, columns=data.huggingface.columns, path=uri)) as (_, blocks):
+            for rows in takewhile(lambda rows: rows.cell_bytes is None, blocks):
+                yield from listing_of(_named(path, uri) for path in rows.paths if path)
 
 
 def find(choices: HuggingFace, fetch: bool) -> Dataset:

@@ -139,6 +139,11 @@ def test_recordings_that_parquet_only_names_are_read_as_files(folder: Path) -> N
     assert [getattr(row, "audio", None) for row in rows] == ["0.wav", "1.wav", None]
     assert [getattr(row, "row", None) for row in rows] == [None] * 3
     assert isinstance(rows[2], Rejected) and rows[2].reason == "missing audio"
+    listed = dict(huggingface.listing(data("corpus")))
+    assert (
+        listed.keys() == {"corpus/train.parquet", "0.wav", "1.wav", "corpus/2.wav"}
+        and listed["corpus/2.wav"] == "missing"
+    )
 
 
 def test_the_features_are_those_of_the_clips(folder: Path, scratch: Path) -> None:
@@ -238,7 +243,7 @@ def test_a_folder_of_other_files_says_what_would_fit(folder: Path) -> None:
 def test_a_replaced_file_is_noticed(folder: Path) -> None:
     path = parquet(folder / "corpus/train.parquet")
     before = list(huggingface.listing(data("corpus")))
-    assert [name for name, _ in before] == ["train.parquet"]
+    assert [name for name, _ in before] == ["corpus/train.parquet"]
     parquet(path, dataset(10, speaker=list("aabbcc")))
     assert list(huggingface.listing(data("corpus"))) != before
 
