@@ -151,6 +151,8 @@ def _register(store: Store, run_id: str, evaluation: Evaluation, name: str, alia
         source = f"models:/{model_id}"
     else:
         source = f"{store.client.get_run(run_id).info.artifact_uri}/model"
+        if source.startswith("mlflow-artifacts:"):  # a server wants what it keeps for a model to be the model's own
+            model_id = None
     tags = {EVALUATION: evaluation.run_id, "test_digest": evaluation.digest}
     made = store.client.create_model_version(name, source, run_id, tags, model_id=model_id)
     store.client.set_registered_model_alias(name, alias, made.version)

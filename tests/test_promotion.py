@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -127,3 +128,19 @@ def test_the_command_says_what_it_did_and_fails_if_it_did_nothing(
     assert statuses[:2] == [0, 1]
     assert "no such file; run `dvc repro`" in statuses[2]
     assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["one", "already"]
+
+
+@pytest.mark.parametrize(
+    ("artifact_uri", "model_id"), [("mlflow-artifacts:/1/run/artifacts", None), ("file:///store/run/artifacts", "m-1")]
+)
+def test_a_server_that_keeps_the_files_itself_is_not_told_a_model_that_has_none(
+    artifact_uri: str, model_id: str | None
+) -> None:
+    store = Mock()
+    store.model_of.return_value = "m-1"
+    store.client.get_logged_model.return_value.tags = {"packaged": "false"}
+    store.client.get_run.return_value.info.artifact_uri = artifact_uri
+    evaluation = promotion.Evaluation("evaluation", "digest", [])
+    promotion._register(store, "run", evaluation, "whisper", "champion")
+    ((_, source, run_id, _), named) = store.client.create_model_version.call_args
+    assert (source, run_id, named) == (f"{artifact_uri}/model", "run", {"model_id": model_id})
