@@ -14,6 +14,7 @@ from asr.base import fetch
 from asr.batches import EpochBatches
 from asr.checkpoints import load_model
 from asr.decode import decode_batch, load, transcribe
+from asr.device import resolve_precision
 from asr.errors import UserError
 from asr.features import log_mel
 from asr.loops import period
@@ -142,6 +143,29 @@ def test_every_clip_has_one_hypothesis(scratch, sounds):
     assert heard.counts["clips"] == 20
     assert heard.audio_s == pytest.approx(11.0 + 19 * 0.2)
     assert heard.seconds > 0
+
+
+@pytest.mark.parametrize("duration_s", [0.1, 30.0])
+def test_a_split_of_one_clip_is_heard_however_short_or_long(scratch, tmp_path, duration_s):
+    write_features(tmp_path, {"test": [example("clip", duration_s, Labeller(scratch).labels("A text.", "en"))]})
+    heard = transcribe(scratch, tmp_path, "test", 10, "float32", "decoding")
+    assert list(heard.hypotheses) == ["clip"]
+    assert heard.audio_s == pytest.approx(duration_s)
+
+
+def test_a_split_without_clips_is_heard_as_nothing(scratch, sounds):
+    heard = transcribe(scratch, sounds, "validation", 10, "float32", "decoding")
+    assert (heard.hypotheses, heard.counts, heard.audio_s) == ({}, Counter(), 0)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_what_is_heard_in_a_clip_does_not_depend_on_how_many_are_encoded_at_once(
+    network, batch, monkeypatch, precision
+):
+    dtype = resolve_precision(precision)
+    together = decode_batch(network, batch, dtype)
+    monkeypatch.setattr(decode, "ENCODED_AT_ONCE", 1)
+    assert decode_batch(network, batch, dtype) == together
 
 
 def test_the_prefix_ends_where_the_text_begins_and_a_clip_ends_at_its_bound(scratch, sounds, monkeypatch):
