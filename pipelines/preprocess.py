@@ -36,6 +36,7 @@ from pipelines.shard_job import Job, build
 from pipelines.watchdog import RESUME, ending_with_interrupt
 
 PLAN = "plan.parquet"
+WRITABLE = ("gs://", "s3://")  # stores that shards can go to
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def _features_root(features: Path, work: Path) -> str | None:
     root = os.environ.get("FEATURES_ROOT")
     if not root:
         return None
-    if re.match(r"[A-Za-z][\w+.-]*:", root) and not storage.is_remote(root):
+    if re.match(r"[A-Za-z][\w+.-]*:", root) and not root.startswith(WRITABLE):
         raise UserError(f"FEATURES_ROOT is {root!r}; it must be gs://BUCKET/PREFIX, s3://BUCKET/PREFIX or a folder")
     if not storage.is_remote(root):
         for emptied in (features, work):

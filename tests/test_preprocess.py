@@ -230,6 +230,7 @@ def test_what_other_choices_left_unfinished_stays(corpus, features, scratch, tmp
     ("root", "said"),
     [
         ("hdfs://node/features", "FEATURES_ROOT is 'hdfs://node/features'; it must be gs://"),
+        ("hf://datasets/me/features", "FEATURES_ROOT is 'hf://datasets/me/features'; it must be gs://"),
         ("s3a://bucket/features", "FEATURES_ROOT is 's3a://bucket/features'; it must be gs://"),
         ("features", "FEATURES_ROOT is 'features', which is emptied at each run"),
         ("work/deeper", "FEATURES_ROOT is 'work/deeper', which is emptied at each run"),
