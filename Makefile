@@ -11,7 +11,7 @@ ALIAS ?= champion
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 
-.PHONY: install repro test test-all bench dataflow-check image ui promote lock clean help
+.PHONY: install repro test test-all bench dataflow-check image ui compare promote lock clean help
 
 install: $(VENV)/installed  ## make .venv and install every locked version into it
 
@@ -56,6 +56,9 @@ image:  ## build and push the worker image: make image IMAGE=REGION-docker.pkg.d
 
 ui: install  ## MLflow's pages on this machine
 	@python -m asr.tracking ui
+
+compare: install  ## two experiments on a page: make compare A=main B=fast
+	@python -m asr.comparison $(A) $(B)
 
 promote: install  ## register data/model in MLflow, as NAME under ALIAS, if it is better than what has the alias
 	@python -m asr.promotion data/run.json data/report $(NAME) $(ALIAS)

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -43,9 +43,13 @@ def explained_writing(path: Path) -> Iterator[None]:
 
 def save(network: WhisperForConditionalGeneration, processor: WhisperProcessor, folder: Path) -> None:
     """Writes all that a checkpoint has. A processor saves one file of its own, which older tools do not read, so the
-    feature extractor and the tokenizer are saved beside it."""
+    feature extractor and the tokenizer are saved beside it. A generation config that names no task makes a plain
+    transformers pipeline run in loops, so it is told to transcribe."""
+    settings: Any = network.generation_config
+    if getattr(settings, "is_multilingual", False) and not getattr(settings, "task", None):
+        settings.task = "transcribe"
     with explained_writing(folder):
         network.save_pretrained(folder, max_shard_size="100GB")
-        network.generation_config.save_pretrained(folder)
+        settings.save_pretrained(folder)
         for part in (processor, processor.feature_extractor, processor.tokenizer):
             part.save_pretrained(folder)

@@ -272,13 +272,9 @@ def package(checkpoint: Path, folder: Path) -> None:
 
     checkpoint = checkpoint.resolve()  # MLflow would look a relative path up at the hub
     processor = WhisperProcessor.from_pretrained(checkpoint)
-    model = WhisperForConditionalGeneration.from_pretrained(checkpoint)
-    if getattr(model.generation_config, "is_multilingual", False):
-        # Else the model is to say so itself, which it was not trained to.
-        model.generation_config.task = "transcribe"  # type: ignore[attr-defined]
     flavour.save_model(
         {
-            "model": model,
+            "model": WhisperForConditionalGeneration.from_pretrained(checkpoint),
             "tokenizer": processor.tokenizer,
             "feature_extractor": processor.feature_extractor,
         },

@@ -22,7 +22,10 @@ from lib.results import RESULTS, Target, report, table
 N_ROWS = 1_000_000
 FILES_PER_FOLDER = 1_000
 MOST_LINKS = 30_000  # to one file; ext4 allows 65,000
-WORDS = "one two three four five six seven eight nine ten red green blue cat dog bird house river road cloud".split()
+WORDS = (
+    *("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    *("red", "green", "blue", "cat", "dog", "bird", "house", "river", "road", "cloud"),
+)
 STAGES = {
     "listing": ("-m", "stages.listing", "listing.json", "checkpoint.json", "sets.json"),
     "prepare": ("-m", "stages.prepare", "listing.json", "corpus", "manifest"),

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from asr import params, report
+from asr import params, report, series
 from asr.hearing import hear
 from asr.leaks import find_leak
 from asr.outline import forgotten, outline
@@ -47,6 +47,7 @@ def main(
             of_set = metrics(other.predictions, chosen.bootstrap_samples, chosen.seed, sliced=False)
             scores.setdefault("sets", {})[name] = other.told_in(of_set)
         (folder / "metrics.json").write_text(json.dumps(scores, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        series.write(folder, trained["curve"])
         report.write(folder, scores, heard.predictions, _context(choices, features, model, trained), manifest)
 
         run.log_headline(flat(scores))

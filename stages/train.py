@@ -42,7 +42,6 @@ def main(base: Path, features: Path, model: Path, run_file: Path, attempts: Path
         run.log_params(shown.params(choices.model_dump()))
         run.log_dataset("features", dvc_digest(features) or index.fingerprint, index.rows("train"), "training")
         summary = trained(log=run.log_metrics)
-        run.log_params({f"training.{name}": value for name, value in asdict(summary).items()})
         run.set_tags({f"warning: {kind}": line for kind, line in summary.warnings.items()})
         run.log_artifact("params.yaml")
         run.log_model(model)
