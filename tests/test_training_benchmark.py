@@ -145,7 +145,7 @@ def test_both_parts_run_on_any_clips_and_go_on_after_a_kill(clips, scratch, tmp_
     targets = json.loads((tmp_path / "train_wer.json").read_text())["targets"]
     assert [target["verdict"] for target in targets] == ["NOT MEASURED"]  # of so few words nothing is claimed
     targets = json.loads((tmp_path / "train_speed.json").read_text())["targets"]
-    assert len(targets) == 6 and all(target["figure"] > 0 for target in targets)
+    assert len(targets) == 3 and all(target["figure"] > 0 for target in targets)
     again, said = run(*options)
     assert again == printed and "notebook" not in said
 
