@@ -9,9 +9,9 @@ import os
 import sys
 from pathlib import Path
 
-from asr.journal import JOURNALS, Journal, left_behind, oldest_first
+from asr.experiments.journal import JOURNALS, Journal, left_behind, oldest_first
+from asr.experiments.store import Store, artifact_root, default_uri, set_environment, without_credentials
 from asr.progress import say
-from asr.store import Store, artifact_root, default_uri, set_environment, without_credentials
 
 REMEDY = "`python -m asr.tracking replay` sends it later"
 

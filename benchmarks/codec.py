@@ -16,12 +16,12 @@ from typing import Any
 
 from lib.results import RESULTS, Target, report, table
 
-from asr.decode import transcribe
 from asr.errors import UserError
-from asr.predictions import Prediction
-from asr.scoring import metrics
+from asr.evaluate.decode import transcribe
+from asr.evaluate.predictions import Prediction
+from asr.evaluate.scoring import metrics
+from asr.models.whisper import trained_window_s
 from asr.shards import Index, ShardWriter, read_examples, read_index, write_index
-from asr.whisper import trained_window_s
 
 CODECS = ("float16", "uint8")
 SPLIT = "clips"  # the only one of the copies

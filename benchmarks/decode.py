@@ -28,10 +28,10 @@ from lib.trainings import Training, prepared, train_as_ours
 
 from asr.cache import cache_folder
 from asr.errors import UserError
+from asr.evaluate.scoring import metrics
 from asr.features import FRAMES_PER_SECOND
-from asr.scoring import metrics
+from asr.models.whisper import EDGE_FRAMES, MAX_WINDOW_S, trained_window_s
 from asr.shards import Index, ShardWriter, read_columns, read_examples, read_index, write_index
-from asr.whisper import EDGE_FRAMES, MAX_WINDOW_S, trained_window_s
 
 BENCHMARKS = Path(__file__).parent.resolve()
 DTYPES = ("float32", "bf16")

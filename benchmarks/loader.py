@@ -24,8 +24,9 @@ from lib.joined import link_shards, rows_of, write_padded, write_shards
 from lib.processes import measured
 from lib.results import RESULTS, Target, report, table
 
-from asr import manifest, params
-from asr.base import fetch
+from asr import params
+from asr.corpora import manifest
+from asr.models.base import fetch
 from asr.shards import read_columns
 
 BENCHMARKS = Path(__file__).parent.resolve()

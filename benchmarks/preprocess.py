@@ -21,8 +21,9 @@ from lib.processes import Usage, measured
 from lib.results import RESULTS, Target, report, table
 from lib.sizes import Speech, rows_bytes, speech_of
 
-from asr import manifest, params
-from asr.base import fetch
+from asr import params
+from asr.corpora import manifest
+from asr.models.base import fetch
 from asr.utterances import Utterance
 
 NOTEBOOK, OURS, OURS_UINT8, FLOOR = "notebook", "ours, float16", "ours, uint8", "floor"

@@ -23,7 +23,7 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 
 from asr import params
-from asr.base import fetch
+from asr.models.base import fetch
 
 SIZES = [2_000, 20_000, 100_000]
 FIGURE = Path("docs/scale.svg")

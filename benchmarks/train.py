@@ -23,8 +23,8 @@ from lib.prompts import prompts
 from lib.results import RESULTS, Target, report, table
 from lib.speed import DTYPES, Row, as_it_stands, ours, without_checkpointing
 
-from asr import manifest
 from asr.cache import cache_folder
+from asr.corpora import manifest
 from asr.errors import UserError
 from asr.utterances import Utterance
 

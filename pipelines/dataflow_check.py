@@ -21,9 +21,10 @@ from apache_beam.runners.dataflow.internal import apiclient
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineState
 
-from asr import manifest, params
+from asr import params
+from asr.clips.plan import PlannedShard, write_plan
+from asr.corpora import manifest
 from asr.features import RATE_HZ
-from asr.plan import PlannedShard, write_plan
 from asr.shards import sha256_of
 from asr.storage import join
 from asr.utterances import SPLITS, Utterance

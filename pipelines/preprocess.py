@@ -18,15 +18,16 @@ from pathlib import Path
 
 import apache_beam as beam
 
-from asr import manifest, storage
+from asr import storage
+from asr.clips.plan import PlannedShard, copies_of, write_plan
+from asr.clips.tally import summary_lines, total
+from asr.clips.tokens import FRONT_END, TOKENIZER, Labeller
+from asr.corpora import manifest
+from asr.corpora.rejects import REJECTS, read_rejects
 from asr.errors import UserError
 from asr.params import Params
-from asr.plan import PlannedShard, copies_of, write_plan
 from asr.progress import say
-from asr.rejects import REJECTS, read_rejects
 from asr.shards import FEATURES_VERSION, Index, sha256_of
-from asr.tally import summary_lines, total
-from asr.tokens import FRONT_END, TOKENIZER, Labeller
 from asr.utterances import Seconds
 from pipelines.options import check_reach, runner_name, runner_options, runs_here
 from pipelines.outcome import Outcome, publish

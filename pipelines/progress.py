@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from asr.clips.plan import PlannedShard
 from asr.errors import UserError
-from asr.plan import PlannedShard
 from asr.progress import say
 from asr.storage import is_remote
 from asr.utterances import Seconds

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
 from asr import storage
-from asr.plan import PlannedShard
+from asr.clips.plan import PlannedShard
+from asr.clips.tally import Tally
 from asr.shards import ShardEntry
-from asr.tally import Tally
 from asr.utterances import Rejected
 
 SUFFIX = ".json"

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import apache_beam as beam
 from apache_beam.metrics import Metrics
 
+from asr.clips.examples import examples
+from asr.clips.plan import PlannedShard, read_planned
+from asr.clips.tally import Tally
+from asr.clips.tokens import Labeller
 from asr.errors import UserError
-from asr.examples import examples
 from asr.params import Audio, Features, Text
-from asr.plan import PlannedShard, read_planned
 from asr.shards import FEATURES_VERSION, ShardWriter
 from asr.storage import join
-from asr.tally import Tally
-from asr.tokens import Labeller
 from asr.utterances import Rejected
 from pipelines.receipts import Receipt
 

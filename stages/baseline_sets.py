@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from asr import params
-from asr.hearing import base_at_30s
-from asr.predictions import write_hypotheses
+from asr.evaluate.hearing import base_at_30s
+from asr.evaluate.predictions import write_hypotheses
 from stages import stage
 
 

@@ -4,16 +4,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-from asr import params, report, series
-from asr.hearing import hear
-from asr.leaks import find_leak
-from asr.outline import forgotten, outline
-from asr.predictions import columns, write_predictions
+from asr import params
+from asr.corpora.rejects import count_reasons, read_rejects
+from asr.evaluate.hearing import hear
+from asr.evaluate.leaks import find_leak
+from asr.evaluate.outline import forgotten, outline
+from asr.evaluate.predictions import columns, write_predictions
+from asr.evaluate.scoring import flat, metrics
+from asr.experiments.provenance import dvc_digest, git_commit
+from asr.experiments.run import Run
+from asr.pages import report, series
 from asr.progress import say
-from asr.provenance import dvc_digest, git_commit
-from asr.rejects import count_reasons, read_rejects
-from asr.run import Run
-from asr.scoring import flat, metrics
 from asr.shards import hours, read_index
 from stages import stage
 

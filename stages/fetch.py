@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from asr import params
-from asr.base import fetch
+from asr.models.base import fetch
 from stages import stage
 
 

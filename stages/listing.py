@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from asr import params, sets
-from asr.listing import of_directory, write
+from asr import params
+from asr.corpora.listing import of_directory, write
+from asr.evaluate import sets
 from asr.sources import source
 from stages import stage
 

@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-from asr import corpus as corpora
 from asr import params
+from asr.corpora import corpus as corpora
 from asr.progress import say
 from asr.sources import source
 from stages import stage

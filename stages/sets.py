@@ -3,10 +3,10 @@
 import shutil
 from pathlib import Path
 
-from asr import corpus as corpora
 from asr import params
+from asr.corpora import corpus as corpora
+from asr.evaluate.sets import adopt, as_test
 from asr.progress import say
-from asr.sets import adopt, as_test
 from asr.sources import source
 from pipelines.preprocess import Corpus, preprocess
 from stages import stage

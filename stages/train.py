@@ -6,13 +6,15 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from asr import launch, params, shown
-from asr.attempt import Attempt
+from asr import params
 from asr.environment import count, seconds
-from asr.provenance import dvc_digest
-from asr.run import Run
+from asr.experiments import shown
+from asr.experiments.provenance import dvc_digest
+from asr.experiments.run import Run
 from asr.shards import read_index
-from asr.training import SAVE_EVERY_S, train
+from asr.train import launch
+from asr.train.attempt import Attempt
+from asr.train.training import SAVE_EVERY_S, train
 from stages import stage
 
 

@@ -12,7 +12,7 @@ from asr.features import RATE_HZ, log_mel
 from asr.shards import Index, ShardWriter, write_index
 
 if TYPE_CHECKING:
-    from asr.attempt import Attempt
+    from asr.train.attempt import Attempt
 
 
 def speech_like(duration_s: float, seed: int = 0, rate_hz: int = RATE_HZ) -> NDArray[np.float32]:

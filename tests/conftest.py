@@ -13,10 +13,10 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from asr import params
-from asr.base import fetch
 from asr.cache import cache_folder
 from asr.errors import UserError
-from asr.run import Run
+from asr.experiments.run import Run
+from asr.models.base import fetch
 from asr.sources import tuxpaint
 from asr.utterances import Utterance
 

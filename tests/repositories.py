@@ -10,8 +10,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from asr import scoring, series
-from asr.predictions import Prediction, write_predictions
+from asr.evaluate import scoring
+from asr.evaluate.predictions import Prediction, write_predictions
+from asr.pages import series
 
 ROOT = Path(__file__).parent.parent
 REFERENCES = [f"the quick fox number {n} jumps over the lazy dog" for n in range(40)]

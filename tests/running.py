@@ -12,8 +12,8 @@ from pathlib import Path
 import soundfile
 import yaml
 
-from asr import manifest
-from asr.rejects import write_rejects
+from asr.corpora import manifest
+from asr.corpora.rejects import write_rejects
 from asr.shards import read_index, sha256_of
 from asr.utterances import Rejected, Utterance
 from tests.builders import speech_like

@@ -13,8 +13,8 @@ import soundfile
 import yaml
 
 import stages
+from asr.corpora.rejects import read_rejects
 from asr.features import RATE_HZ
-from asr.rejects import read_rejects
 from asr.shards import read_examples, read_index
 from asr.utterances import SPLITS
 from stages import fetch, listing, prepare, preprocess, train

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from asr.corpora.rejects import read_rejects
 from asr.recipes import merged
-from asr.rejects import read_rejects
 from asr.shards import read_columns, read_index
 from asr.utterances import SPLITS
 

@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from asr import params, storage
+from asr.corpora.splits import split_named
 from asr.errors import UserError
 from asr.params import HuggingFace
 from asr.sources import dataset_hub
 from asr.sources.embedded import Chosen, Rows, choose, open_rows
 from asr.sources.layout import listing_of, sized, split_in, utterance
 from asr.sources.repository import README, Files, files_by_split, tables_among
-from asr.splits import split_named
 from asr.utterances import SPLITS, Block, Rejected, Split, Utterance
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from asr import storage
+from asr.corpora.splits import split_named
 from asr.errors import UserError
 from asr.languages import language_code
 from asr.params import Data
 from asr.sources.table import LONGEST_S
 from asr.sources.table import sized as sized  # for every layout
-from asr.splits import split_named
 from asr.utterances import Rejected, Seconds, Split, Utterance
 
 

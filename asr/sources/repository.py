@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from asr.corpora.splits import split_named
 from asr.errors import UserError
-from asr.splits import split_named
 
 README = "README.md"
 Files: TypeAlias = dict[str, list[str]]  # the dataset's name of a split -> names of files, in order

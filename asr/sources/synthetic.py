@@ -10,7 +10,7 @@ from asr.utterances import Rejected, Utterance
 
 def utterances(data: Data, corpus: Path) -> Iterator[Utterance | Rejected]:
     """Speaks every clip of the plan into `corpus/<language>/<id>.flac`; a `Rejected` where eSpeak NG fails."""
-    from asr.synthesis import plan, synthesise  # here, because `listing` runs often and needs no numpy
+    from asr.corpora.synthesis import plan, synthesise  # here, because `listing` runs often and needs no numpy
 
     yield from synthesise(plan(data), corpus, n_processes=os.cpu_count() or 1)
 

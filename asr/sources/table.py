@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from asr import params, storage
+from asr.corpora.splits import split_named
 from asr.errors import UserError
 from asr.languages import language_code
 from asr.sources.rows import Row, read_rows
-from asr.splits import split_named
 from asr.stores import EXTRAS
 from asr.utterances import Rejected, Seconds, Split, Utterance
 

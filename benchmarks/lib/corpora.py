@@ -11,9 +11,10 @@ import numpy as np
 import soundfile
 import soxr
 
-from asr import manifest, params
+from asr import params
+from asr.corpora import manifest
+from asr.corpora.rejects import write_rejects
 from asr.features import RATE_HZ
-from asr.rejects import write_rejects
 from asr.sources import tuxpaint
 from asr.utterances import Utterance
 

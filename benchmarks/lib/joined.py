@@ -13,9 +13,9 @@ import soxr
 from datasets import Dataset
 from datasets.arrow_writer import ArrowWriter
 
+from asr.clips.tokens import Labeller
 from asr.features import MAX_FRAMES, RATE_HZ, log_mel, pad_log_mel
 from asr.shards import Index, ShardEntry, ShardWriter, read_examples, read_index, write_index
-from asr.tokens import Labeller
 from asr.utterances import Utterance
 
 ROWS_PER_SHARD = 256

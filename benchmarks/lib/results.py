@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from asr.provenance import git_commit
+from asr.experiments.provenance import git_commit
 
 RESULTS = Path("benchmarks/results")
 PACKAGES = (

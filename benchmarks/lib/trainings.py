@@ -14,8 +14,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
 
-from asr import manifest, params
-from asr.base import fetch
+from asr import params
+from asr.corpora import manifest
+from asr.models.base import fetch
 from asr.shards import read_columns
 from asr.utterances import Utterance
 from lib.corpora import PREPROCESS, job_folder

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from asr import params
-from asr.predictions import Prediction
-from asr.scoring import Scores, metrics
+from asr.corpora.splits import Cutter, normalised
+from asr.evaluate.predictions import Prediction
+from asr.evaluate.scoring import Scores, metrics
+from asr.models.whisper import MAX_WINDOW_S
 from asr.shards import read_columns
-from asr.splits import Cutter, normalised
 from asr.utterances import SPLITS, Utterance
-from asr.whisper import MAX_WINDOW_S
 from lib.rows import Rows
 from lib.trainings import Training, Way, decoded, prepared, train_as_notebook, train_as_ours
 

@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from asr.decode import transcribe
+from asr.evaluate.decode import transcribe
 
 
 def main(model: str, features: str, window_s: str, precision: str, out: str) -> None:

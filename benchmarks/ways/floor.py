@@ -13,7 +13,7 @@ import pyarrow as pa
 import soundfile
 import soxr
 
-from asr import manifest
+from asr.corpora import manifest
 from asr.features import RATE_HZ, log_mel
 from asr.shards import ZSTD_LEVEL
 

@@ -21,12 +21,12 @@ import torch
 from ctranslate2.converters import TransformersConverter
 from transformers import WhisperForConditionalGeneration, WhisperTokenizer
 
-from asr.batches import Batch, EpochBatches
-from asr.checkpoints import load_model
-from asr.decode import BATCH_SIZE, decode_batch, load
-from asr.device import best_device, keep_freed_memory, resolve_precision
-from asr.prompts import is_multilingual, prefix_of
-from asr.whisper import MAX_WINDOW_S, WindowedWhisper
+from asr.evaluate.decode import BATCH_SIZE, decode_batch, load
+from asr.evaluate.prompts import is_multilingual, prefix_of
+from asr.loading.batches import Batch, EpochBatches
+from asr.models.checkpoints import load_model
+from asr.models.device import best_device, keep_freed_memory, resolve_precision
+from asr.models.whisper import MAX_WINDOW_S, WindowedWhisper
 
 Hear: TypeAlias = Callable[[Batch], Sequence[Sequence[int]]]  # tokens of each clip
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import torch
 from lib.timing import BATCH_SIZE, timed
 
-from asr.batches import COLUMNS, EpochBatches, EpochLoader
+from asr.loading.batches import COLUMNS, EpochBatches, EpochLoader
 from asr.shards import read_index
 
 WINDOW_S = 10

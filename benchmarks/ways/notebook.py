@@ -17,7 +17,7 @@ import soundfile
 from datasets import Dataset
 from transformers import WhisperFeatureExtractor, WhisperTokenizer
 
-from asr import manifest
+from asr.corpora import manifest
 from asr.features import RATE_HZ
 
 

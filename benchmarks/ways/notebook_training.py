@@ -28,7 +28,7 @@ from transformers import (
     set_seed,
 )
 
-from asr import manifest
+from asr.corpora import manifest
 from asr.features import RATE_HZ
 
 

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from asr import corpus, manifest, params
-from asr.rejects import read_rejects
+from asr import params
+from asr.corpora import corpus, manifest
+from asr.corpora.rejects import read_rejects
 from asr.sources import SOURCES, kaldi, source
 from asr.utterances import Utterance
 from tests.sources import layouts

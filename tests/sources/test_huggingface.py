@@ -17,12 +17,12 @@ from datasets import Audio, Dataset, DatasetDict
 from huggingface_hub import constants
 
 from asr import params
-from asr.ahead import Cells
+from asr.clips.ahead import Cells
+from asr.clips.examples import examples
+from asr.clips.tokens import Labeller
 from asr.errors import UserError
-from asr.examples import examples
 from asr.features import RATE_HZ, log_mel
 from asr.sources import huggingface
-from asr.tokens import Labeller
 from asr.utterances import Rejected, Utterance
 from tests.builders import decoded, speech_like
 from tests.sources.hub import COMMIT, Hub, serving
@@ -321,7 +321,7 @@ def test_a_row_group_of_any_size_is_read_in_little_memory(folder: Path) -> None:
     # With pages as `datasets` writes them, which cannot be read in part.
     pq.write_table(rows, folder / "corpus/train.parquet", use_content_defined_chunking=True, use_dictionary=False)
     code = (
-        "import resource\nfrom asr.ahead import Cells\nfrom asr.utterances import Block\n"
+        "import resource\nfrom asr.clips.ahead import Cells\nfrom asr.utterances import Block\n"
         "block = str(Block('corpus/train.parquet', 0, 'audio'))\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         f"with Cells() as cells:\n    print(sum(len(cells.open_read(block, n).read()) for n in range({n_rows})))\n"

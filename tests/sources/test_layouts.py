@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from asr import corpus, params
+from asr import params
+from asr.corpora import corpus
+from asr.corpora.rejects import read_rejects
 from asr.errors import UserError
-from asr.rejects import read_rejects
 from asr.sources import source
 from asr.utterances import SPLITS, Rejected, Utterance
 from tests.sources.layouts import CORPUS, LAYOUTS

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr import synthesis
+from asr.corpora import synthesis
+from asr.corpora.espeak import RATE_HZ
+from asr.corpora.grammar import load_grammar, sentences
 from asr.errors import UserError
-from asr.espeak import RATE_HZ
-from asr.grammar import load_grammar, sentences
 from asr.params import Data, SyntheticLanguage
 from asr.sources import synthetic
 from asr.utterances import SPLITS, Rejected, Utterance

@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from asr import corpus, manifest, params, storage
+from asr import params, storage
+from asr.corpora import corpus, manifest
+from asr.corpora.rejects import read_rejects
 from asr.errors import UserError
-from asr.rejects import read_rejects
 from asr.sources import table
 from asr.utterances import Rejected, Utterance
 

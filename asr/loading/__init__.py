@@ -1,0 +1,1 @@
+"""Shards -> batches: which clips, in which order, in which window."""

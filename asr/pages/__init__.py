@@ -1,0 +1,1 @@
+"""Scores and predictions -> the pages and pictures that people look at."""

@@ -1,0 +1,46 @@
+"""params.yaml: every choice that changes a result, a section per stage, a file here for each part of it."""
+
+from asr.params.clips import Audio, Augmentation, Features, Text
+from asr.params.corpus import (
+    CommonVoice,
+    Data,
+    HuggingFace,
+    Source,
+    Split,
+    SyntheticLanguage,
+    Table,
+    Tuxpaint,
+    TuxpaintLanguage,
+)
+from asr.params.evaluation import Evaluate, TestSet
+from asr.params.reading import Params, check, load, parse
+from asr.params.training import Lora, LoraModule, Model, Schedule, Scratch, SpecAugment, Train
+
+__all__ = [
+    "Audio",
+    "Augmentation",
+    "CommonVoice",
+    "Data",
+    "Evaluate",
+    "Features",
+    "HuggingFace",
+    "Lora",
+    "LoraModule",
+    "Model",
+    "Params",
+    "Schedule",
+    "Scratch",
+    "Source",
+    "SpecAugment",
+    "Split",
+    "SyntheticLanguage",
+    "Table",
+    "TestSet",
+    "Text",
+    "Train",
+    "Tuxpaint",
+    "TuxpaintLanguage",
+    "check",
+    "load",
+    "parse",
+]

@@ -1,0 +1,37 @@
+"""The sections `audio`, `text` and `features`: which clips are used, what is trained of their text, and the shards."""
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, model_validator
+
+from asr.params.section import Section
+
+Augmentation: TypeAlias = Literal["noise", "reverberation", "telephone"]
+
+
+class Audio(Section):
+    min_s: Annotated[float, Field(ge=0)] = 0.1
+    max_s: Annotated[float, Field(gt=0, le=30)] = 30.0
+    silence_dbfs: Annotated[float, Field(le=0)] = -60.0
+    speeds: Annotated[list[Annotated[float, Field(ge=0.5, le=2)]], Field(min_length=1)] = [1.0]
+    augment: list[Augmentation] = []
+
+    @model_validator(mode="after")
+    def each_copy_is_named_once(self) -> "Audio":
+        if 1.0 not in self.speeds:
+            raise ValueError(f"speeds must have 1.0, the utterance itself, and {self.speeds} has not")
+        for name, values in (("speeds", [f"{speed:g}" for speed in self.speeds]), ("augment", self.augment)):
+            if len({*values}) < len(values):
+                raise ValueError(f"{name} names something twice: {', '.join(values)}")
+        return self
+
+
+class Text(Section):
+    unicode: Literal["NFC", "NFKC", "none"] = "NFC"
+    lowercase: bool = False
+    remove_punctuation: bool = False
+
+
+class Features(Section):
+    codec: Literal["float16", "uint8"] = "float16"
+    shard_mb: Annotated[float, Field(gt=0)] = 32

@@ -1,0 +1,13 @@
+"""What the sections of params.yaml have in common: strict, frozen models, and the types of several of them."""
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Share: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
+Precision: TypeAlias = Literal["auto", "bf16", "float32"]
+LanguageCode: TypeAlias = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)

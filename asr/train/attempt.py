@@ -1,0 +1,148 @@
+"""What determines a training -> the folder of its attempt, with the checkpoints from which it goes on after a kill.
+
+It lies outside of DVC's outs until the training has succeeded.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from asr.models.device import resolve_precision
+from asr.params import Params
+from asr.shards import sha256_of
+
+# What these do is seen, or refused, and changes no weight.
+WITHOUT_EFFECT = {
+    f"asr.{name}"
+    for name in (
+        *("advice", "environment", "errors", "fitting", "journal", "launch"),
+        *("machine", "params", "progress", "provenance", "run", "sender", "store", "tracking"),
+    )
+}
+PACKAGES = ("peft", "torch", "transformers")
+KEY_DIGITS = 16
+_COMPLETE = "complete.json"  # written last: a checkpoint without it was cut off
+_RUN = "run.json"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The folder of a training that has not succeeded yet: `checkpoint-N` after step N, and the run that it logs to.
+
+    All processes of a training see the same folder; only the first one writes it.
+    """
+
+    folder: Path
+
+    @classmethod
+    def of(cls, folder: Path, base: Path, features: Path, params: Params) -> "Attempt":
+        """The attempt below `folder` at what `params` make of a base checkpoint and the features.
+
+        Its name is a hash of the params that training reads, of the index (which has those of the shards), of every
+        file in `base`, of the modules of this package that are imported, and of the libraries' versions and the dtype.
+        """
+        determining = {
+            "train": params.train.model_dump(),
+            "window_s": params.model.window_s,
+            "features": sha256_of(features / "index.json"),
+            "base": {str(path.relative_to(base)): sha256_of(path) for path in base.rglob("*") if path.is_file()},
+            "code": _code(),
+            "versions": {package: version(package) for package in PACKAGES},
+            "dtype": str(resolve_precision(params.train.precision)),  # `auto` is another on another machine
+        }
+        key = hashlib.sha256(json.dumps(determining, sort_keys=True).encode()).hexdigest()[:KEY_DIGITS]
+        return cls(folder / key)
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The newest one that is complete."""
+        return max((path for path in self._checkpoints() if (path / _COMPLETE).exists()), key=_step, default=None)
+
+    @property
+    def step(self) -> int:
+        """The optimiser step after which it goes on; 0 without a checkpoint."""
+        return _step(self.checkpoint) if self.checkpoint else 0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to train after the checkpoint: it is of the last step, or patience had ended."""
+        return bool(self.checkpoint and json.loads((self.checkpoint / _COMPLETE).read_text())["is_over"])
+
+    @property
+    def run(self) -> dict[str, Any] | None:
+        """What `note_run` was told; None before."""
+        path = self.folder / _RUN
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def note_run(self, run: dict[str, Any]) -> None:
+        """Remember the run that a continued training logs to, as its `to_json()`."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        _write_at_once(self.folder / _RUN, run)
+
+    def complete(self, step: int, is_over: bool) -> None:
+        """Mark the checkpoint of `step`, all of whose files are written, and remove all others."""
+        checkpoint = self.folder / f"checkpoint-{step}"
+        for path in checkpoint.rglob("*"):
+            _to_disk(path)
+        _write_at_once(checkpoint / _COMPLETE, {"is_over": is_over})
+        self.remove_others()
+
+    def remove_others(self) -> None:
+        """Remove the checkpoints that are cut off, and those before the newest."""
+        newest = self.checkpoint
+        for path in self._checkpoints():
+            if path != newest:
+                (path / _COMPLETE).unlink(missing_ok=True)  # first: half a checkpoint must not look complete
+                shutil.rmtree(path)
+
+    def cut_off(self) -> list[Path]:
+        """The checkpoints that are being written, or never were to the end."""
+        return [path for path in self._checkpoints() if not (path / _COMPLETE).exists()]
+
+    def remove(self) -> None:
+        """Remove this attempt, and the folder that attempts lie in if it was the only one."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.folder.parent.rmdir()
+
+    def _checkpoints(self) -> list[Path]:
+        return list(self.folder.glob("checkpoint-*"))
+
+
+def _code() -> dict[str, str]:
+    """The sha256 of each module of this package that is imported and can have an effect."""
+    modules = {name: module for name, module in sys.modules.items() if name.startswith("asr.")}
+    return {
+        name: sha256_of(Path(module.__file__))
+        for name, module in modules.items()
+        if name not in WITHOUT_EFFECT and module.__file__
+    }
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _write_at_once(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON so that a kill leaves all of it, or what was there before."""
+    beside = path.with_suffix(".new")
+    beside.write_text(json.dumps(content))
+    _to_disk(beside)
+    beside.replace(path)
+    _to_disk(path.parent)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file or directory would outlive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,97 @@
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr.clips.text import trained_text
+from asr.params import Text
+
+AS_IT_IS = Text(unicode="none")
+SPOKEN = Text(lowercase=True, remove_punctuation=True)
+
+# Every kind of character that a rule looks at, so that their meetings are tried too.
+CHARACTERS = "aİIΣßé\u0301\u0327ﬁ½१ न्र\u09cdমی\u064eخ՞'’-·.,:⁄_€。\u200b\u200c\u200d\u00ad\ufe0f\x00\n\t\u00a0👩"
+
+
+def test_the_default_composes_accents_and_trims_spaces():
+    assert trained_text("  Un  cafe\u0301\n", Text()) == "Un café"
+
+
+def test_no_rule_changes_no_letter():
+    assert trained_text("Ça, c'est ﬁni!", AS_IT_IS) == "Ça, c'est ﬁni!"
+
+
+@pytest.mark.parametrize("rules", [Text(), AS_IT_IS, SPOKEN])
+@pytest.mark.parametrize("unseen", ["\x00", "\x1b", "\u00ad", "\u200b", "\u200e", "\u2060", "\ufe0f", "\ufeff"])
+def test_what_nobody_sees_goes_without_a_trace(rules, unseen):
+    assert trained_text(f"{unseen}wa{unseen}ter{unseen}", rules) == "water"
+
+
+@pytest.mark.parametrize("space", ["\t", "\r\n", "\u00a0", "\u2003", "\u2028", "\u3000", "\x85"])
+def test_every_kind_of_space_is_one_space(space):
+    assert trained_text(f"no{space}{space}more", AS_IT_IS) == "no more"
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "می\u200cخواهم",  # Persian: I want
+        "సాఫ్ట్\u200cవేర్",  # Telugu: software
+        "ന്\u200d",  # Malayalam: n without its vowel, at the end of a word
+        "র\u200d্যাব",  # Bengali: the joiner stands before the virama
+    ],
+)
+@pytest.mark.parametrize("rules", [Text(), SPOKEN])
+def test_a_joiner_stays_where_it_spells_a_word(word, rules):
+    assert trained_text(word, rules) == word
+
+
+def test_a_joiner_goes_where_it_spells_nothing():
+    assert trained_text("\u200cAuf\u200clage \u200d می\u200c", Text()) == "Auflage می"
+    assert trained_text("می\u200c\u200cخواهم", Text()) == "می\u200cخواهم"
+
+
+def test_marks_stay_when_punctuation_goes():
+    assert trained_text("“हिन्दी” में, ไทย!", SPOKEN) == "हिन्दी में ไทย"
+
+
+@pytest.mark.parametrize(
+    ("text", "spoken"),
+    [
+        ("L'Été: l’eau, don't!", "l'été l’eau don't"),
+        ("Rock-n-roll - из-за -- धीरे-धीरे-", "rock-n-roll из-за धीरे-धीरे"),
+        ("'Tis the 'dogs'' po'", "tis the dogs po"),
+        ("Col·lecció · מנכ״ל", "col·lecció מנכ״ל"),
+        ("ի՞նչ", "ինչ"),
+        ("At 12:30, 3.14 or 1,000. 7: 3 €", "at 12:30 3.14 or 1,000 7 3"),
+        ("and/or snake_case e.g.", "and or snake case e g"),
+        ("?! … 👩\u200d🚀", ""),
+    ],
+)
+def test_punctuation_goes_but_for_what_spells_a_word_or_a_number(text, spoken):
+    assert trained_text(text, SPOKEN) == spoken
+
+
+def test_lower_case_follows_the_script_and_the_language():
+    assert trained_text("ΟΔΟΣ ΣΑΣ", SPOKEN) == "οδος σας"
+    assert trained_text("DIYARBAKIR İstanbul", SPOKEN, "tr") == "dıyarbakır istanbul"
+    assert trained_text("DIYARBAKIR", SPOKEN, "en") == "diyarbakir"
+
+
+@given(
+    st.text(CHARACTERS, max_size=8),
+    st.builds(
+        Text,
+        unicode=st.sampled_from(["NFC", "NFKC", "none"]),
+        lowercase=st.booleans(),
+        remove_punctuation=st.booleans(),
+    ),
+)
+def test_the_result_is_stable_and_keeps_every_letter(text, rules):
+    once = trained_text(text, rules)
+    assert trained_text(once, rules) == once
+    if rules.unicode != "none":
+        assert unicodedata.is_normalized(rules.unicode, once)
+    if not rules.lowercase and rules.unicode == "none":
+        assert [c for c in once if c.isalnum()] == [c for c in text if c.isalnum()]
