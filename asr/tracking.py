@@ -1,4 +1,4 @@
-"""Journals -> MLflow, later: what a dead server did not get, and the ends of runs that were killed; MLflow's pages.
+"""Two commands: what MLflow has not had of the journals is sent to it, and its pages are opened.
 
 `python -m asr.tracking replay` sends what is missing, once; `python -m asr.tracking ui` opens the pages. Where to
 comes from MLFLOW_TRACKING_URI, else it is `mlflow.db` in the project's folder.
@@ -9,45 +9,11 @@ import os
 import sys
 from pathlib import Path
 
-from asr.experiments.journal import JOURNALS, Journal, left_behind, oldest_first
-from asr.experiments.store import Store, artifact_root, default_uri, set_environment, without_credentials
+from asr.experiments.address import artifact_root, set_environment, tracking_uri, without_credentials
+from asr.experiments.journal import JOURNALS
+from asr.experiments.replay import REMEDY, replay
+from asr.experiments.store import Store
 from asr.progress import say
-
-REMEDY = "`python -m asr.tracking replay` sends it later"
-
-
-def replay(folder: str | Path = JOURNALS) -> int:
-    """Send what MLflow lacks of every journal in the folder, oldest run first; returns the number of records sent.
-
-    A journal that a process still writes is left for later. One without an end is of a killed process: the run is
-    ended as KILLED, at the time of its last record. A journal begun on another server starts anew on this one.
-    """
-    store = Store(tracking_uri())
-    n_sent = 0
-    for path in oldest_first(Path(folder)):
-        with left_behind(path) as journal:
-            if journal is None:
-                print(f"{path}: still being written, so left for later", file=sys.stderr)
-                continue
-            missing = journal.missing(store.address)
-            store.send(missing, journal)
-            n_sent += len(missing)
-    return n_sent
-
-
-def close_killed(store: Store, folder: Path) -> None:
-    """End the runs that `store` shows as running although their processes were killed, by their journals."""
-    for path in oldest_first(folder):
-        if Journal(path).has_ended():
-            continue
-        with left_behind(path) as journal:
-            if journal and journal.sent.get("tracking_uri") == store.address:
-                store.send(journal.missing(store.address), journal)
-
-
-def tracking_uri() -> str:
-    """MLFLOW_TRACKING_URI, else the project's own database."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or default_uri()
 
 
 def _open_ui() -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from asr import storage
-from asr.clips.overview import MAX_SAMPLES, OVERVIEW, draw
 from asr.clips.plan import PlannedShard
 from asr.clips.tally import Tally
 from asr.corpora.rejects import REJECTS, commonest, write_rejects
 from asr.errors import UserError
+from asr.pages.overview import MAX_SAMPLES, OVERVIEW, draw
 from asr.shards import Index, ShardEntry, read_first, write_index
 from asr.utterances import SPLITS, Rejected
 from pipelines.receipts import forget, read_receipts

@@ -7,12 +7,12 @@ from typing import Any
 from asr import params
 from asr.errors import UserError
 from asr.evaluate import scoring
+from asr.evaluate.alignment import Piece, align
 from asr.evaluate.edits import edits
 from asr.evaluate.normalize import normalize, written_without_spaces
 from asr.evaluate.predictions import Prediction
+from asr.evaluate.verdict import DIFFERENCES, MIN_UTTERANCES, Kind, headline, kind
 from asr.experiments.experiment import Experiment
-from asr.pages.alignment import Piece, align
-from asr.pages.verdict import DIFFERENCES, MIN_UTTERANCES, Kind, headline, kind
 
 N_CHANGED = 12  # utterances in each direction
 

@@ -18,9 +18,9 @@ from asr import params
 from asr.errors import UserError
 from asr.evaluate.predictions import PREDICTIONS, Prediction
 from asr.evaluate.scoring import metrics
+from asr.experiments.address import tracking_uri
 from asr.experiments.journal import Record
 from asr.experiments.store import PACKAGED, Store
-from asr.tracking import tracking_uri
 
 EVALUATION = "evaluation_run"  # the tag of a version that names the run with its predictions
 

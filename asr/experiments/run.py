@@ -17,9 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from asr import tracking
 from asr.errors import UserError
 from asr.experiments import shown
+from asr.experiments.address import tracking_uri
 from asr.experiments.journal import JOURNALS, History, Journal, Record, curve
 from asr.experiments.machine import exit_on_sigterm, system_metrics
 from asr.experiments.provenance import git_commit
@@ -59,7 +59,7 @@ class Run:
         self._continues = False
         if continues and (earlier := Journal(Path(journal) / f"{continues['journal']}.jsonl")).has_begun():
             self._journal, self._continues = earlier, True
-        self._store = Store(tracking.tracking_uri())
+        self._store = Store(tracking_uri())
         self._sender = Sender(self._store, self._journal)
         self._sampled_s = time.monotonic()
         self._dataset: Record | None = None

@@ -8,9 +8,9 @@ import sys
 import threading
 import time
 
-from asr import tracking
 from asr.experiments.journal import Journal, Record
 from asr.experiments.machine import probe
+from asr.experiments.replay import REMEDY, close_killed
 from asr.experiments.store import Store
 
 PATIENCE_S = 9.0  # that a process waits for a server, all in all; to look for one that is not there is among it
@@ -83,7 +83,7 @@ class Sender:
             self._store.send(self._journal.missing(self._store.address), self._journal)
             self._rest()
             with contextlib.suppress(Exception):  # an old run must not trouble a new one; replay tells what is wrong
-                tracking.close_killed(self._store, self._journal.path.parent)
+                close_killed(self._store, self._journal.path.parent)
             while records := self._next():
                 self._store.send(records, self._journal)
                 self._rest()
@@ -115,4 +115,4 @@ class Sender:
             self._journal.seal()
             self._changed.notify_all()
         kept = f"all is kept in {self._journal.path}"
-        print(f"{self._store.unreachable(error)}: {kept}; {tracking.REMEDY}", file=sys.stderr)
+        print(f"{self._store.unreachable(error)}: {kept}; {REMEDY}", file=sys.stderr)

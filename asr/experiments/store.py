@@ -3,28 +3,17 @@
 import itertools
 import json
 import logging
-import os
-import urllib.parse
 from collections.abc import Iterable
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from asr.experiments.address import artifact_root, set_environment, without_credentials
 from asr.experiments.journal import Journal, Record
 from asr.experiments.machine import probe
 from asr.progress import say
 
-# MLflow's own defaults block a call for 4 minutes.
-_ENVIRONMENT = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 0.5 GB instead of 2.4 GB for the pages
-}
 PACKAGED = "packaged"  # a logged model's tag: whether it has files of its own
 _NOTE, _OUR_NOTE = "mlflow.note.content", "mlflow.note.generated"  # a run's description, and what was ours of it
 # MLflow's pages open an experiment as one of models that are trained, with the score that they are compared by.
@@ -233,28 +222,6 @@ class Store:
     def _find(self, experiment_id: str, journal: str) -> str | None:
         runs = self.client.search_runs([experiment_id], f"tags.journal = '{journal}'", max_results=1)
         return runs[0].info.run_id if runs else None
-
-
-def default_uri() -> str:
-    """A SQLite database in the project's folder (absolute: it must not move with `cd`)."""
-    return f"sqlite:///{Path.cwd() / 'mlflow.db'}"
-
-
-def artifact_root() -> str:
-    """Where what is logged to the default database lies, as a URI."""
-    return (Path.cwd() / "mlartifacts").as_uri()
-
-
-def without_credentials(uri: str) -> str:
-    """`uri` without its user and password."""
-    parts = urllib.parse.urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else uri
-
-
-def set_environment() -> None:
-    """Set how MLflow behaves in this process and its children, where the user's environment does not say."""
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
 
 
 def package(checkpoint: Path, folder: Path) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from asr.evaluate.slices import EDGES_S
+from asr.evaluate.verdict import Kind, Metrics, headline, kind, score_of
 from asr.languages import NAMES
-from asr.pages.verdict import Kind, Metrics, headline, kind, score_of
 
 MIN_UTTERANCES = 10  # of a slice; under this its interval says nothing, and is not shown
 MAX_LIMIT = 1.5  # a base checkpoint that runs in loops has any rate; what is beyond is drawn as an arrow

@@ -15,11 +15,11 @@ from markupsafe import Markup
 
 from asr import params
 from asr.errors import UserError
+from asr.evaluate.verdict import DIFFERENCES, Kind, headline, kind, score_of
 from asr.experiments.experiment import Experiment, find
 from asr.experiments.paired import Pair, compare
 from asr.pages import curve_comparison, pictures
 from asr.pages.page import language_name, template
-from asr.pages.verdict import DIFFERENCES, Kind, headline, kind, score_of
 from asr.progress import say
 
 PAGE = Path("data/comparison.html")

@@ -10,11 +10,11 @@ from markupsafe import Markup
 
 from asr.evaluate.failures import FAILURES
 from asr.evaluate.predictions import Prediction
+from asr.evaluate.verdict import Metrics, headline, score_of, verdict, warnings
 from asr.pages import pictures, training_curve
 from asr.pages.charts import charts, scale
 from asr.pages.page import language_name, template
 from asr.pages.players import players
-from asr.pages.verdict import Metrics, headline, score_of, verdict, warnings
 from asr.pages.worst import worst
 
 DPI = 160  # of the pictures: 1,200 pixels for 7.5 inches

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from asr.evaluate.alignment import Piece, align
 from asr.evaluate.edits import edits
 from asr.evaluate.normalize import normalize, written_without_spaces
 from asr.evaluate.predictions import Prediction
-from asr.pages.alignment import Piece, align
 
 
 @dataclass(frozen=True)

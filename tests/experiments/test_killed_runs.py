@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from asr import tracking
 from asr.errors import UserError
+from asr.experiments.replay import close_killed, replay
 from asr.experiments.run import Run
 from tests.logged import DEAD, kill, run_of
 
 
 def test_a_process_killed_outright_is_closed_as_killed_by_replay(client: Any, tmp_path: Path) -> None:
     run = Run("train", journal=tmp_path).__enter__()
-    assert tracking.replay(tmp_path) == 0  # a journal that is being written is left alone
+    assert replay(tmp_path) == 0  # a journal that is being written is left alone
     kill(run)
-    assert tracking.replay(tmp_path) == 1
+    assert replay(tmp_path) == 1
     assert run_of(client, run.to_json()["journal"]).info.status == "KILLED"
 
 
@@ -89,13 +89,13 @@ def test_a_run_that_was_killed_goes_on_as_one_run(client: Any, tmp_path: Path) -
     check_whole(client, run)
     assert run.to_json() == earlier.to_json()
     assert len(list(tmp_path.glob("*.jsonl"))) == 1
-    assert tracking.replay(tmp_path) == 0
+    assert replay(tmp_path) == 0
 
 
 def test_a_run_that_others_have_closed_or_that_failed_is_open_again(client: Any, tmp_path: Path) -> None:
     earlier = begin_and_kill(tmp_path)
     with Run("another", journal=tmp_path / "of another") as other:
-        tracking.close_killed(other._store, tmp_path)
+        close_killed(other._store, tmp_path)
     run_id = earlier.to_json()["run_id"]
     assert client.get_run(run_id).info.status == "KILLED"
     with pytest.raises(ValueError, match="bad"), Run("train", journal=tmp_path, continues=earlier.to_json()):
@@ -130,7 +130,7 @@ def test_a_run_goes_on_without_its_server_and_replay_sends_the_rest(
     run = go_on(tmp_path, earlier)
     assert capsys.readouterr().err.count("unreachable") == 1
     monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
-    assert tracking.replay(tmp_path) > 0
+    assert replay(tmp_path) > 0
     run._journal.sent = json.loads(next(tmp_path.glob("*.sent")).read_text())
     check_whole(client, run)
 

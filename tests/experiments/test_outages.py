@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from asr import tracking
 from asr.experiments import sender
+from asr.experiments.replay import replay
 from asr.experiments.run import Run
 from tests.logged import DEAD, check_everything, lines, log_everything, run_of
 from tests.servers import tracking_server
@@ -34,10 +34,10 @@ def test_a_dead_server_costs_one_line_and_replay_sends_all_of_it_once(
     (tmp_path / "report.html").unlink()  # as DVC does before the next run of the stage
     monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
     records = lines(tmp_path / "journal")
-    assert tracking.replay(tmp_path / "journal") == len(records)
+    assert replay(tmp_path / "journal") == len(records)
     run = check_everything(client, run_json["journal"])
     assert (run.info.start_time, run.info.end_time) == (records[0]["time_ms"], records[-1]["time_ms"])
-    assert tracking.replay(tmp_path / "journal") == 0
+    assert replay(tmp_path / "journal") == 0
     check_everything(client, run_json["journal"])
 
 
@@ -53,9 +53,9 @@ def test_a_replay_that_breaks_off_goes_on_where_it_was(
 
     with monkeypatch.context() as patch, pytest.raises(ConnectionError):
         patch.setattr("mlflow.MlflowClient.log_inputs", broken)
-        tracking.replay(tmp_path / "journal")
+        replay(tmp_path / "journal")
     assert run_of(client, run_json["journal"]).info.status == "RUNNING"
-    assert 0 < tracking.replay(tmp_path / "journal") < len(lines(tmp_path / "journal"))
+    assert 0 < replay(tmp_path / "journal") < len(lines(tmp_path / "journal"))
     check_everything(client, run_json["journal"])
 
 
@@ -76,7 +76,7 @@ def test_a_server_that_dies_in_the_middle_is_not_asked_again(
     assert n_asked == 1
     assert capsys.readouterr().err.count("unreachable") == 1
     assert run_of(client, run.to_json()["journal"]).data.params == {}
-    tracking.replay(tmp_path)
+    replay(tmp_path)
     assert run_of(client, run.to_json()["journal"]).data.params == {"a": "1", "b": "2"}
 
 
@@ -89,7 +89,7 @@ def test_parent_and_child_of_an_outage_find_each_other(
     with Run("evaluate", parent=train.to_json(), journal=tmp_path) as evaluate:
         evaluate.log_headline({"wer": 0.2})
     monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
-    tracking.replay(tmp_path)
+    replay(tmp_path)
     parent, child = (run_of(client, run.to_json()["journal"]) for run in (train, evaluate))
     assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert "stands_in_for" not in parent.data.tags
@@ -141,12 +141,12 @@ def test_no_illness_of_a_server_costs_more_than_the_patience_of_a_process(
     assert capsys.readouterr().err.count("unreachable") == 1
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
-    assert tracking.replay(tmp_path) == len(lines(tmp_path)) == 14
+    assert replay(tmp_path) == len(lines(tmp_path)) == 14
     found = run_of(client, run.to_json()["journal"])
     assert found.info.status == "FINISHED"
     assert len(found.data.params) == 6
     assert [point.step for point in client.get_metric_history(found.info.run_id, "loss")] == list(range(6))
-    assert tracking.replay(tmp_path) == 0
+    assert replay(tmp_path) == 0
 
 
 @pytest.mark.usefixtures("client")
@@ -185,7 +185,7 @@ def test_an_answer_that_comes_after_all_does_not_disturb_who_sends_next(
             server.answer_after_s = 2 * patience_s
             run.log_params({"a": 1})
         monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)
-        assert tracking.replay(tmp_path) == 3
+        assert replay(tmp_path) == 3
         note = next(tmp_path.glob("*.sent"))
         noted = note.read_text()
         time.sleep(2 * patience_s)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from asr import tracking
 from asr.errors import UserError
+from asr.experiments.replay import replay
 from asr.experiments.run import EXPERIMENT, Run
 from tests.logged import check_everything, log_everything, run_of
 
@@ -18,7 +18,7 @@ def test_a_run_arrives_whole_and_keeps_no_artifact_twice(client: Any, tmp_path: 
     run_json = log_everything(tmp_path)
     assert check_everything(client, run_json["journal"]).info.run_id == run_json["run_id"]
     assert not list(tmp_path.glob("journal/*.files"))
-    assert tracking.replay(tmp_path / "journal") == 0
+    assert replay(tmp_path / "journal") == 0
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_a_model_is_made_once_however_often_it_is_sent(client: Any, tmp_path: Pa
     (note,) = tmp_path.glob("*.sent")
     sent = json.loads(note.read_text())
     note.write_text(json.dumps({**sent, "n_records": sent["n_records"] - 2}))  # as if killed before it was noted
-    assert tracking.replay(tmp_path) == 2
+    assert replay(tmp_path) == 2
     assert len(run_of(client, run.to_json()["journal"]).outputs.model_outputs) == 1
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from asr.clips.overview import draw, page
 from asr.clips.tally import Spoken, Tally, total
+from asr.pages.overview import draw, page
 from tests.builders import example
 
 REJECTS = {"too long": 12, "silent": 3}

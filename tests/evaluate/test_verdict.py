@@ -1,10 +1,10 @@
-"""asr/pages/verdict.py: what intervals allow to say, and the warnings."""
+"""asr/evaluate/verdict.py: what intervals allow to say, and the warnings."""
 
 from typing import Any
 
 import pytest
 
-from asr.pages.verdict import headline, kind, verdict, warnings
+from asr.evaluate.verdict import headline, kind, verdict, warnings
 
 
 def group(n_utterances: int = 100, **intervals: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""asr/tracking.py, asr/experiments/store.py: where experiments go."""
+"""asr/experiments/address.py: where experiments go."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from asr.experiments import store
+from asr.experiments.address import without_credentials
 from asr.experiments.run import EXPERIMENT
 
 
@@ -25,4 +25,4 @@ def test_the_default_store_lies_in_the_project_and_does_not_move(client: Any) ->
     ],
 )
 def test_credentials_are_cut_out_of_an_address(uri: str, expected: str) -> None:
-    assert store.without_credentials(uri) == expected
+    assert without_credentials(uri) == expected

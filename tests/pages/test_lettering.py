@@ -1,4 +1,4 @@
-from asr.clips.lettering import can_write, fitted, name_of
+from asr.pages.lettering import can_write, fitted, name_of
 
 
 def test_the_font_has_the_scripts_that_it_is_said_to_have():

@@ -1,6 +1,6 @@
-"""asr/pages/alignment.py: where what was said and what was heard differ."""
+"""asr/evaluate/alignment.py: where what was said and what was heard differ."""
 
-from asr.pages.alignment import Piece, align
+from asr.evaluate.alignment import Piece, align
 
 
 def test_an_alignment_tells_misheard_from_written_otherwise() -> None:

@@ -1,6 +1,6 @@
 """Tallies of the splits, rejects and a few rows -> overview.png, one look at what the features hold.
 
-The picture is a part of the features, which may not depend on the machine: asr.clips.lettering says how.
+The picture is a part of the features, which may not depend on the machine: asr.pages.lettering says how.
 """
 
 from collections import Counter
@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from asr.clips.lettering import TEXT_PT, can_write, fitted, name_of
 from asr.clips.tally import BIN_S, MAX_LANGUAGES, Spoken, Tally, languages_by_hours, outside_alphabet, total
 from asr.languages import NAMES
+from asr.pages.lettering import TEXT_PT, can_write, fitted, name_of
 from asr.pages.pictures import AFTER, BEFORE, FAINT, INK, style
 
 OVERVIEW = "overview.png"
