@@ -8,6 +8,8 @@ UV := 0.13.9
 EXTRAS := beam,formats,gcp,aws,train,flow,bench,dev
 NAME ?= whisper
 ALIAS ?= champion
+# What the tests of a file share is made once.
+IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 
@@ -39,10 +41,10 @@ test: install  ## the proof that it works: style, types, unit tests and a flow f
 	@ruff check .
 	@ruff format --check .
 	@mypy
-	@pytest -n 2 --dist loadgroup -m "not slow"
+	@pytest $(IN_TWO) -m "not slow"
 
 test-all: install  ## the same with the slow tests
-	@pytest -n 2 --dist loadgroup
+	@pytest $(IN_TWO)
 
 bench: install  ## the measurements that the docs quote
 	@status=0; for file in benchmarks/[a-z]*.py; do echo "== $$file"; python $$file || status=1; done; exit $$status

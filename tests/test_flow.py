@@ -22,9 +22,6 @@ from asr.recipes import merged
 from asr.shards import read_columns, read_index
 from asr.utterances import SPLITS
 
-# The tests share one project, so that the flow runs once: CI keeps a group in one process.
-pytestmark = pytest.mark.xdist_group("flow")
-
 ROOT = Path(__file__).parent.parent
 N_UTTERANCES, N_STEPS, LEARNING_RATE = 40, 4, 0.001
 SMALL = {

@@ -19,13 +19,13 @@ from asr.params import Params
 from asr.shards import sha256_of
 
 # What these do is seen, or refused, and changes no weight.
-WITHOUT_EFFECT = {
+WITHOUT_EFFECT = tuple(
     f"asr.{name}"
     for name in (
-        *("advice", "environment", "errors", "fitting", "journal", "launch"),
-        *("machine", "params", "progress", "provenance", "run", "sender", "store", "tracking"),
+        *("environment", "errors", "experiments", "params", "progress", "tracking"),
+        *("train.advice", "train.fitting", "train.launch"),
     )
-}
+)
 PACKAGES = ("peft", "torch", "transformers")
 KEY_DIGITS = 16
 _COMPLETE = "complete.json"  # written last: a checkpoint without it was cut off
@@ -122,8 +122,13 @@ def _code() -> dict[str, str]:
     return {
         name: sha256_of(Path(module.__file__))
         for name, module in modules.items()
-        if name not in WITHOUT_EFFECT and module.__file__
+        if module.__file__ and not is_without_effect(name)
     }
+
+
+def is_without_effect(module: str) -> bool:
+    """Whether it, or the package that it is in, cannot change what is trained."""
+    return any(module == name or module.startswith(f"{name}.") for name in WITHOUT_EFFECT)
 
 
 def _step(checkpoint: Path) -> int:

@@ -33,6 +33,6 @@ def test_the_image_is_made_of_every_package_and_of_no_data():
     assert lines[1] == "*"  # all is out but what follows
     taken = {line[1:] for line in lines if line.startswith("!")}
     assert all((ROOT / name).exists() for name in taken)
-    packages = {name.split(".")[0] for name in PROJECT["tool"]["setuptools"]["packages"]}
+    packages = {name.rstrip("*") for name in PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]}
     assert taken >= packages | {"pyproject.toml", "requirements.lock", PROJECT["project"]["readme"]}
     assert not [name for name in taken if any(fnmatch(name, pattern) for pattern in ("data*", ".*", "tests", "*.db"))]

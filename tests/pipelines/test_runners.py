@@ -34,8 +34,6 @@ UMASKS = (0o027, 0o077)  # of the two pools: a shard's mode says which of them w
 N_CLIPS, CLIP_S, SHARD_MB = 48, 4, 0.2
 SOON_S = 20
 
-pytestmark = pytest.mark.xdist_group("runners")  # the environment and the pools are made once
-
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):

@@ -21,8 +21,6 @@ from asr.train.training import train
 from tests.builders import unequal_clips, write_features
 from tests.running import Running
 
-pytestmark = pytest.mark.xdist_group("two processes")
-
 ROOT = Path(__file__).parents[2]
 STAGE = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["train"]["cmd"].split()[3:]
 # What a developer's shell may choose; without compiled modules, each process compiles transformers anew, for 5 s.
@@ -194,7 +192,7 @@ def test_they_make_one_run_and_one_checkpoint(together):
     project = together.project
     run = project.the_run()
     assert run.info.status == "FINISHED"
-    assert run.data.params["training.processes"] == "2"
+    assert project.outcome["training"]["processes"] == 2
     assert project.outcome["run"]["run_id"] == run.info.run_id
     assert (project.folder / "data/model/model.safetensors").exists()
 
