@@ -43,3 +43,13 @@ def keep_freed_memory() -> None:
     if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
         mallopt(M_MMAP_MAX, 0)
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def add_in_order() -> None:
+    """Makes torch add up gradients in one order, whichever thread comes first; on a processor that costs nothing.
+
+    Otherwise the gradient of looked-up positions (32,768 numbers and more, by several threads) has other bits in each
+    run, and a training soon has other weights.
+    """
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.use_deterministic_algorithms(True, warn_only=True)

@@ -13,7 +13,7 @@ from asr.loading.epochs import Layout
 from asr.loading.rows import Sampling, windows_of
 from asr.models import checkpoints
 from asr.models.attention import attention_for
-from asr.models.device import best_device, keep_freed_memory, resolve_precision
+from asr.models.device import add_in_order, best_device, keep_freed_memory, resolve_precision
 from asr.models.whisper import MAX_WINDOW_S, WindowedWhisper
 from asr.params import Params, Train
 from asr.progress import say
@@ -72,6 +72,7 @@ def train(
     set_seed(params.train.seed)
     if best_device().type == "cpu":
         keep_freed_memory()
+        add_in_order()
     network = checkpoints.load_model(base, WindowedWhisper)
     arguments = training_arguments(params.train, attempt.folder)
     fitting.check(read_index(features), base, network.config, params, arguments.world_size)

@@ -4,7 +4,7 @@ import sys
 import pytest
 import torch
 
-from asr.models.device import autocast, resolve_precision
+from asr.models.device import add_in_order, autocast, resolve_precision
 
 PAGE_FAULTS = """
 from resource import RUSAGE_SELF, getrusage
@@ -49,3 +49,23 @@ def test_memory_that_was_freed_is_taken_again_without_asking_the_system():
     said = subprocess.run([sys.executable, "-c", PAGE_FAULTS], capture_output=True, text=True, check=True).stdout
     plain, kept = map(int, said.split())
     assert kept < plain / 10
+
+
+@pytest.fixture
+def in_order():
+    add_in_order()
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def test_positions_that_all_clips_look_up_get_the_same_gradient_in_each_run(in_order):
+    table = torch.zeros(448, 512, requires_grad=True)
+    positions = torch.arange(64).repeat(16, 1)  # half a million numbers, for several threads
+    upstream = torch.randn(16, 64, 512, generator=torch.Generator().manual_seed(0))
+
+    def gradient():
+        return torch.autograd.grad(table[positions], table, upstream)[0]
+
+    first = gradient()
+    assert all(torch.equal(gradient(), first) for _ in range(20))
+    torch.testing.assert_close(first[:64], upstream.sum(dim=0), rtol=1e-5, atol=1e-5)
