@@ -53,9 +53,13 @@ def test_memory_that_was_freed_is_taken_again_without_asking_the_system():
 
 @pytest.fixture
 def in_order():
+    """Two threads, as a training has and the other tests have not."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(2)
     add_in_order()
     yield
     torch.use_deterministic_algorithms(False)
+    torch.set_num_threads(n_threads)
 
 
 def test_positions_that_all_clips_look_up_get_the_same_gradient_in_each_run(in_order):
