@@ -24,7 +24,7 @@ from asr.features import HOP, RATE_HZ
 
 FORMAT = 1
 # Counts what changes the bytes of shards: formula, codec, columns, text rules, order. Golden hashes guard it.
-FEATURES_VERSION = 3
+FEATURES_VERSION = 4
 ROWS_PER_GROUP = 64
 ZSTD_LEVEL = 3
 
@@ -40,9 +40,12 @@ SCHEMA = pa.schema(
         ("duration_s", pa.float32()),
         ("timed", pa.bool_()),  # the corpus says that the words begin and end with the clip
         ("speaker", pa.string()),
+        ("source", pa.string()),  # the corpus of a mixture
         ("peak", pa.float32()),
         ("rms", pa.float32()),
         ("clipped_share", pa.float32()),
+        ("head_rms", pa.float32()),  # of the first 0.05 s
+        ("tail_rms", pa.float32()),  # of the last
         ("digest", pa.string()),  # of the samples: equal audio, whatever its file
     ]
 )
@@ -151,7 +154,7 @@ class ShardWriter:
             SCHEMA.with_metadata({key: str(value) for key, value in self._metadata.items()}),
             compression="zstd",
             compression_level=ZSTD_LEVEL,
-            use_dictionary=["language", "speaker"],
+            use_dictionary=["language", "speaker", "source"],
             write_statistics=False,
             write_page_checksum=True,
         )

@@ -21,7 +21,8 @@ class Utterance:
     `duration_s` how long it is (None: to the end of the file). `split` is None until the manifest has cut one.
     `source_bytes` is the size of the audio that has to be read, which shards are balanced by. `timed` says that the
     corpus itself declares where the words begin and end; a file's length is no such statement. `speed` and `augment`
-    are those of a copy, which the plan makes of train utterances (`audio.speeds`, `audio.augment`).
+    are those of a copy, which the plan makes of train utterances (`audio.speeds`, `audio.augment`). `source` names the
+    corpus of a mixture that the row is of; None where there is but one.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Utterance:
     speed: float = 1.0
     augment: str | None = None
     row: int | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

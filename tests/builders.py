@@ -38,9 +38,12 @@ def example(name: str, duration_s: float = 1.0, labels: list[int] | None = None,
         "duration_s": duration_s,
         "timed": False,
         "speaker": None,
+        "source": None,
         "peak": 0.5,
         "rms": 0.1,
         "clipped_share": 0.0,
+        "head_rms": 0.01,
+        "tail_rms": 0.01,
         "digest": name,
     }
     return row | columns

@@ -16,6 +16,7 @@ from asr.utterances import Seconds
 
 FULL_SCALE = 1.0
 CLIPPED = 0.999 * FULL_SCALE
+EDGE_S = 0.05  # of a clip, at each end
 MISSING_S = 0.5  # of a piece or a recording: what rounding and padding explain
 
 
@@ -35,6 +36,8 @@ class Clip:
     peak: float  # of full scale
     rms: float  # of full scale
     clipped_share: float  # of samples
+    head_rms: float  # of full scale, of the first `EDGE_S`: as loud as the rest where a word is cut
+    tail_rms: float  # the same of the last
     digest: str  # of the samples at 16 bits: equal audio, whatever its file
 
     @property
@@ -79,9 +82,14 @@ def clip(piece: Piece, rules: Audio, speed: float = 1.0, augment: str | None = N
     if augment is not None:
         samples = augmented(samples, augment, seed)
         magnitude = np.abs(samples)
-    rms = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
     clipped_share = np.count_nonzero(magnitude >= CLIPPED) / len(samples)
-    return Clip(samples, float(magnitude.max()), rms, clipped_share, _digest(samples))
+    n_edge = round(EDGE_S * RATE_HZ)
+    rms, head_rms, tail_rms = (_rms(part) for part in (samples, samples[:n_edge], samples[-n_edge:]))
+    return Clip(samples, float(magnitude.max()), rms, clipped_share, head_rms, tail_rms, _digest(samples))
+
+
+def _rms(samples: NDArray[np.float32]) -> float:
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
 
 
 def _checked(samples: NDArray[np.float32], rules: Audio) -> NDArray[np.float32]:

@@ -75,8 +75,11 @@ def example(utterance: Utterance, spoken: Clip, rules: Text, labeller: Labeller)
         "duration_s": spoken.duration_s,
         "timed": utterance.timed,
         "speaker": utterance.speaker,
+        "source": utterance.source,
         "peak": spoken.peak,
         "rms": spoken.rms,
         "clipped_share": spoken.clipped_share,
+        "head_rms": spoken.head_rms,
+        "tail_rms": spoken.tail_rms,
         "digest": spoken.digest,
     }

@@ -28,6 +28,7 @@ SCHEMA = pa.schema(
         pa.field("speaker", pa.string()),
         pa.field("source_bytes", pa.int64(), nullable=False),
         pa.field("row", pa.int32()),
+        pa.field("source", pa.string()),
     ]
 )
 

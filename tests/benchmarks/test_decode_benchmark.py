@@ -51,7 +51,7 @@ def timed(clips_per_s):
 
 def heard(ids, wrong=()):
     """Hypotheses in which only ours at 10 s errs, in one word of fifty, in the clips of `wrong`."""
-    names = ["transformers' generate, 30 s, float32", "ours, 10 s, float32", "ours, 10 s, bf16"]
+    names = ["transformers' generate, 30 s, float32", "ours, 10 s, float32"]
     errs = {clip: TEXT.replace("five", "six", 1) if clip in wrong else TEXT for clip in ids}
     return {name: errs if name == "ours, 10 s, float32" else dict.fromkeys(ids, TEXT) for name in names}
 
@@ -65,17 +65,25 @@ def test_the_targets_compare_ours_with_the_others_in_the_same_dtype(decode):
 
 
 def test_a_difference_in_words_is_claimed_of_enough_words_only(decode, clips, tmp_path):
-    few = decode._scores(clips, heard("ab"))
+    few = decode._scores(clips, [heard("ab")])
     assert decode._target_of_scores(few, 10).verdict == "NOT MEASURED"
     ids = [f"{n:04d}" for n in range(N_CLIPS)]
     shape = example("shape", 0.1, text=TEXT)
     rows = [shape | {"id": name, "language": "en" if n % 2 else "es"} for n, name in enumerate(ids)]
     write_features(tmp_path, {"test": rows}, rows_per_shard=N_CLIPS)
-    scores = decode._scores(tmp_path, heard(ids, wrong=ids))
+    scores = decode._scores(tmp_path, [heard(ids, wrong=ids)])
     upper = decode._target_of_scores(scores, 10)
     assert upper.verdict == "MISSED"
     assert upper.figure == pytest.approx(2.0)  # 100 of 5,000 words
     assert "+2.00" in decode._table_of_scores(scores)
+
+
+def test_models_are_pooled_but_their_words_are_counted_once(decode, clips):
+    pooled = decode._scores(clips, [heard("ab", wrong="ab"), heard("ab"), heard("ab")])
+    ours = pooled["ours, 10 s, float32"]
+    assert ours["n_words_heard_once"] == 100 and ours["n_models"] == 3
+    assert ours["wer"] == pytest.approx(2 / 300)
+    assert "2 clips, 100 words, 3 models" in decode._table_of_scores(pooled)
 
 
 def test_so_many_clips_as_are_asked_for_and_fit_are_copied_as_they_are(decode, tmp_path):

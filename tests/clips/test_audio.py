@@ -44,6 +44,14 @@ def test_sixteen_kilohertz_come_back_as_they_are(wav):
     assert spoken.clipped_share == 0
 
 
+def test_the_ends_are_measured_apart_from_the_rest(wav):
+    quiet, loud = np.zeros(800, np.float32), np.full(800, 0.5, np.float32)  # 0.05 s each
+    spoken = clip_of(wav(np.concatenate([loud, quiet, quiet, loud / 2]), subtype="FLOAT"))
+    assert (spoken.head_rms, spoken.tail_rms) == (0.5, 0.25)
+    short = clip_of(wav(np.full(1600, 0.1, np.float32), name="short.wav", subtype="FLOAT"))
+    assert short.head_rms == short.tail_rms == pytest.approx(0.1)
+
+
 @pytest.mark.parametrize("rate_hz", [8000, 22050, 44100, 48000])
 def test_other_rates_are_resampled_by_soxr(wav, rate_hz):
     samples = speech_like(1.0, rate_hz=rate_hz)

@@ -35,7 +35,7 @@ def test_what_is_written_is_read_back_in_its_order(tmp_path: Path) -> None:
 
 def test_the_columns_are_those_of_the_contract(tmp_path: Path) -> None:
     corpus.write(ROWS, tmp_path, DATA)
-    names = "id audio start_s duration_s timed text language split speaker source_bytes row"
+    names = "id audio start_s duration_s timed text language split speaker source_bytes row source"
     assert pq.read_schema(tmp_path / manifest.MANIFEST).names == names.split()
 
 
