@@ -5,13 +5,13 @@ from pathlib import Path
 from asr import params
 from asr.corpora.listing import of_directory, write
 from asr.evaluate import sets
-from asr.sources import source
+from asr.sources import mixture
 from stages import stage
 
 
 def main(corpus: Path, checkpoint: Path, test_sets: Path) -> None:
     choices = params.load()
-    write(corpus, source(choices.data.source).listing(choices.data))
+    write(corpus, mixture.listing(choices.data))
     write(checkpoint, of_directory(Path(choices.model.checkpoint).expanduser()))
     write(test_sets, sets.listing(choices.evaluate.sets))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from asr import params
 from asr.corpora import corpus as corpora
 from asr.progress import say
-from asr.sources import source
+from asr.sources import mixture
 from stages import stage
 
 
@@ -15,7 +15,8 @@ def main(listing: Path, corpus: Path, folder: Path) -> None:
     data = params.load().data
     shutil.rmtree(corpus, ignore_errors=True)
     corpus.mkdir(parents=True)
-    say(str(corpora.write(source(data.source).utterances(data, corpus), folder, data)))
+    say(str(corpora.write(mixture.utterances(data, corpus), folder, data)))
+    mixture.write_shares(data, folder)
 
 
 if __name__ == "__main__":

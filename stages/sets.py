@@ -7,7 +7,7 @@ from asr import params
 from asr.corpora import corpus as corpora
 from asr.evaluate.sets import adopt, as_test
 from asr.progress import say
-from asr.sources import source
+from asr.sources import mixture
 from pipelines.preprocess import Corpus, preprocess
 from stages import stage
 
@@ -23,7 +23,7 @@ def main(listing: Path, base: Path, sets: Path, work: Path) -> None:
         say(f"test set {name}")
         made, audio = Corpus(work / name / "manifest", listing), work / name / "corpus"
         audio.mkdir(parents=True, exist_ok=True)
-        rows = as_test(source(chosen.source).utterances(chosen, audio))
+        rows = as_test(mixture.utterances(chosen, audio))
         say(str(corpora.write(rows, made.manifest, chosen, splits=["test"])))
         preprocess(made, base, features, work / name / "shards", choices)
         shutil.rmtree(work / name)

@@ -7,7 +7,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from asr import params
 from asr.corpora import manifest
+from asr.corpora.limits import Limits
 from asr.corpora.rejects import write_rejects
-from asr.corpora.splits import MIN_GROUPS, Cutter
+from asr.corpora.splits import MIN_GROUPS, Cut, Cutter, Home
 from asr.errors import UserError
 from asr.utterances import SPLITS, Rejected, Split, Utterance
 
@@ -27,7 +28,7 @@ ROWS_AT_ONCE = 10_000
 class Summary:
     """What a manifest holds, as the few lines that a person reads."""
 
-    counts: Counter[tuple[str, str]]  # (language, split) -> utterances
+    counts: Counter[tuple[Home, str]]  # (language, or corpus and language; split) -> utterances
     duration_s: float  # of the utterances whose duration is known
     n_unknown: int  # utterances whose duration is not
     rejects: dict[str, int]  # reason -> rows, commonest first
@@ -40,9 +41,11 @@ class Summary:
 
     def __str__(self) -> str:
         lines = [f"{self.n_utterances:,} utterances{self._hours()}"]
-        lines += [f"  {'language':<10}" + "".join(f"{split:>12}" for split in SPLITS)]
-        for language in sorted({language for language, _ in self.counts}):
-            lines += [f"  {language:<10}" + "".join(f"{self.counts[language, split]:>12,}" for split in SPLITS)]
+        homes = {str(home): home for home, _ in self.counts}
+        width = max(10, *(len(name) + 1 for name in homes))
+        lines += [f"  {'language':<{width}}" + "".join(f"{split:>12}" for split in SPLITS)]
+        for name, home in sorted(homes.items()):
+            lines += [f"  {name:<{width}}" + "".join(f"{self.counts[home, split]:>12,}" for split in SPLITS)]
         if self.rejects:
             reasons = ", ".join(f"{n:,} {reason}" for reason, n in self.rejects.items())
             lines += [f"{sum(self.rejects.values()):,} rows rejected: {reasons}"]
@@ -64,23 +67,32 @@ def write(
 
     Raises `UserError` if nothing is left, or nothing for one of `splits`.
     """
-    sieve = _Sieve(data.seed)
+    sieve = _Sieve(data)
     with manifest.Draft(folder) as draft:
-        rejects = write_rejects(folder, sieve.sift(items, draft))
+        rejects = write_rejects(folder, chain(sieve.sift(items, draft), sieve.bound(draft)))
         if not sieve.n_utterances:
             raise UserError(_why_empty(rejects, sieve.first_rejects, data))
-        cut = sieve.cutter.cut(data.split)
+        cut = sieve.cut.without(sieve.over)
         counts = cut.counts()
         _check_splits(counts, data, splits)
-        draft.finish(cut.splits)
+        draft.finish(sieve.cut.splits, ~sieve.over)
     return Summary(counts, sieve.duration_s, sieve.n_unknown, rejects, *cut.leaks())
 
 
 class _Sieve:
-    """Tells the rows of a corpus that can be used from those that cannot, and keeps what is known of them together."""
+    """Tells the rows of a corpus that can be used from those that cannot, and keeps what is known of them together.
 
-    def __init__(self, seed: int) -> None:
-        self.cutter = Cutter(seed)
+    `cut` and `over`, the rows that a corpus' `max_hours` leaves out, are known when all rows have passed.
+    """
+
+    cut: Cut
+    over: NDArray[np.bool_]
+
+    def __init__(self, data: params.Data) -> None:
+        self._shares = data.split
+        self._cutter = Cutter(data.seed)
+        self._max_hours = {part.called: part.max_hours for part in data.sources}
+        self._limits = Limits(self._max_hours, data.seed)
         self.n_utterances = self.n_unknown = 0
         self.duration_s = 0.0  # of the utterances whose duration is known
         self.first_rejects: dict[str, Rejected] = {}  # by reason
@@ -100,8 +112,22 @@ class _Sieve:
             draft.write(kept)
             self._add(kept)
 
+    def bound(self, draft: manifest.Draft) -> Iterator[Rejected]:
+        """Once all rows have passed: cuts the splits, and yields the train rows that are over their corpus' hours."""
+        if not self.n_utterances:
+            return
+        self.cut = self._cutter.cut(self._shares)
+        self.over = self._limits.over(self.cut.splits)
+        if self.over.any():
+            for row in draft.chosen(self.over):
+                self.n_utterances -= 1
+                self.duration_s -= row.duration_s or 0
+                bound = f"data.sources: {row.source} is to have {self._max_hours[row.source or '']:g} hours"
+                yield Rejected(row.id, "over max_hours", bound)
+
     def _add(self, rows: list[Utterance]) -> None:
-        self.cutter.add(rows)
+        self._cutter.add(rows)
+        self._limits.add(rows)
         known_s = [row.duration_s for row in rows if row.duration_s is not None]
         self.n_utterances += len(rows)
         self.n_unknown += len(rows) - len(known_s)
@@ -167,15 +193,19 @@ def _printable(value: str) -> str:
 def _why_empty(rejects: dict[str, int], first: dict[str, Rejected], data: params.Data) -> str:
     """`rejects` are the counts of each reason, `first` a row of each."""
     if not rejects:
-        return f"the corpus is empty: data.source {data.source} has no rows"
+        return f"the corpus is empty: {_place(data)} has no rows"
     reasons = [
         f"{reason} ({n:,}, such as {first[reason].id!r}: {first[reason].detail})"
         for reason, n in list(rejects.items())[:3]
     ]
-    return f"all {sum(rejects.values()):,} rows of data.source {data.source} were rejected: {'; '.join(reasons)}"
+    return f"all {sum(rejects.values()):,} rows of {_place(data)} were rejected: {'; '.join(reasons)}"
 
 
-def _check_splits(counts: Counter[tuple[str, str]], data: params.Data, splits: Sequence[Split]) -> None:
+def _place(data: params.Data) -> str:
+    return "data.sources" if data.sources else f"data.source {data.source}"
+
+
+def _check_splits(counts: Counter[tuple[Home, str]], data: params.Data, splits: Sequence[Split]) -> None:
     """Raises `UserError` for the splits that have no rows, with what would give them some."""
     present = {split for _, split in counts}
     shares = {"validation": data.split.validation, "test": data.split.test}

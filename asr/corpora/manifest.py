@@ -65,8 +65,18 @@ class Draft:
         if utterances:
             self._writer.write_table(_table(utterances, _UNCUT))
 
-    def finish(self, splits: NDArray[np.int8]) -> None:
-        """Writes the manifest; `splits` are the places in `SPLITS` of all rows, in their order."""
+    def chosen(self, rows: NDArray[np.bool_]) -> Iterator[Utterance]:
+        """Some of the rows, without a split; none can be added from now on."""
+        self._writer.close()
+        n_done = 0
+        with pq.ParquetFile(self._path) as draft:
+            for batch in draft.iter_batches(ROWS_PER_GROUP):
+                for row in batch.filter(pa.array(rows[n_done : n_done + len(batch)])).to_pylist():
+                    yield Utterance(**row)
+                n_done += len(batch)
+
+    def finish(self, splits: NDArray[np.int8], kept: NDArray[np.bool_]) -> None:
+        """Writes the manifest of the rows that are `kept`; `splits` are the places in `SPLITS` of all, in order."""
         self._writer.close()
         names = np.array(SPLITS, object)
         n_done = 0
@@ -75,9 +85,11 @@ class Draft:
             pq.ParquetWriter(self._folder / MANIFEST, SCHEMA, compression="zstd") as writer,
         ):
             for batch in draft.iter_batches(ROWS_PER_GROUP):
-                split = pa.array(names[splits[n_done : n_done + len(batch)]], pa.string())
+                here = slice(n_done, n_done + len(batch))
+                split = pa.array(names[splits[here]], pa.string())
                 columns = [split if name == "split" else batch[name] for name in SCHEMA.names]
-                writer.write_table(pa.Table.from_arrays(columns, schema=SCHEMA))
+                rows = pa.Table.from_arrays(columns, schema=SCHEMA)
+                writer.write_table(rows if kept[here].all() else rows.filter(pa.array(kept[here])))
                 n_done += len(batch)
         assert n_done == len(splits)
 

@@ -41,18 +41,28 @@ Hashes: TypeAlias = NDArray[np.uint64]
 Numbers: TypeAlias = NDArray[np.int8]  # places in SPLITS, or UNKNOWN
 
 
+class Home(NamedTuple):
+    """What is cut by itself: the rows of a language, in a mixture those of one corpus."""
+
+    source: str | None
+    language: str
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.language}" if self.source else self.language
+
+
 class Keys(NamedTuple):
     """What decides the splits of rows, in their order."""
 
     text: Hashes  # of language and normalised text
     speaker: Hashes
-    language: NDArray[np.int16]
+    home: NDArray[np.int16]  # number of a `Home`
     split: Numbers
 
     def uncut(self, chosen: NDArray[np.bool_]) -> "Keys":
         """Those of the chosen rows, without their splits."""
         uncut = np.full(np.count_nonzero(chosen), UNKNOWN, np.int8)
-        return Keys(self.text[chosen], self.speaker[chosen], self.language[chosen], uncut)
+        return Keys(self.text[chosen], self.speaker[chosen], self.home[chosen], uncut)
 
 
 class Cutter:
@@ -61,33 +71,34 @@ class Cutter:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._parts: list[Keys] = []
-        self._languages: dict[str, int] = {}
+        self._homes: dict[Home, int] = {}
 
     def add(self, rows: Sequence[Utterance]) -> None:
         texts = [self._hash("text", row.language, normalised(row.text)) for row in rows]
         speakers = [NOBODY if row.speaker is None else self._hash("speaker", row.speaker) for row in rows]
-        languages = [self._languages.setdefault(row.language, len(self._languages)) for row in rows]
+        homes = [self._homes.setdefault(Home(row.source, row.language), len(self._homes)) for row in rows]
         splits = [UNKNOWN if row.split is None else SPLITS.index(row.split) for row in rows]
         self._parts.append(
             Keys(
                 np.array(texts, np.uint64),
                 np.array(speakers, np.uint64),
-                np.array(languages, np.int16),
+                np.array(homes, np.int16),
                 np.array(splits, np.int8),
             )
         )
 
     def cut(self, shares: params.Split) -> "Cut":
         """A split that the corpus names stays. The other rows follow their speaker (or text) where it has a named
-        split, and are cut else, each language to `shares` of its utterances. If nothing is validation then, it is cut
-        out of train. Groups are taken in the order of a seeded hash, so that an added row moves few others.
+        split, and are cut else, each language of a corpus to `shares` of its utterances. If nothing is validation
+        then, it is cut out of train. Groups are taken in the order of a seeded hash, so that an added row moves few
+        others.
         """
         keys = Keys(*(np.concatenate(column) for column in zip(*self._parts, strict=True)))
         splits = _fill(keys, shares)
         if not (splits == VALIDATION).any():
             train = splits == TRAIN
             splits[train] = _fill(keys.uncut(train), params.Split(validation=shares.validation, test=0))
-        return Cut(splits, keys, list(self._languages))
+        return Cut(splits, keys, list(self._homes))
 
     def _hash(self, *group: str) -> int:
         digest = hashlib.sha256("\0".join((str(self._seed), *group)).encode()).digest()
@@ -99,12 +110,16 @@ class Cut(NamedTuple):
 
     splits: Numbers
     keys: Keys
-    languages: list[str]
+    homes: list[Home]
 
-    def counts(self) -> Counter[tuple[str, str]]:
-        """(language, split) -> rows."""
-        counts = np.bincount(self.keys.language * len(SPLITS) + self.splits)
-        names = [(language, split) for language in self.languages for split in SPLITS]
+    def without(self, rows: NDArray[np.bool_]) -> "Cut":
+        text, speaker, home, split = self.keys
+        return Cut(self.splits[~rows], Keys(text[~rows], speaker[~rows], home[~rows], split[~rows]), self.homes)
+
+    def counts(self) -> Counter[tuple[Home, str]]:
+        """(home, split) -> rows."""
+        counts = np.bincount(self.keys.home * len(SPLITS) + self.splits)
+        names = [(home, split) for home in self.homes for split in SPLITS]
         return Counter({name: count for name, count in zip(names, counts.tolist(), strict=False) if count})
 
     def leaks(self) -> tuple[int, int]:
@@ -143,9 +158,9 @@ def _fill(keys: Keys, shares: params.Split) -> Numbers:
     splits = np.full(len(sizes), UNKNOWN, np.int8)
     named = np.flatnonzero(keys.split != UNKNOWN)[::-1]
     splits[group[named]] = keys.split[named]  # of a group's named rows the first one counts, which comes last here
-    home = keys.language[first]  # a speaker of two languages is cut with the first
-    for language in np.unique(home):
-        members = np.flatnonzero((home == language) & (splits == UNKNOWN))
+    home = keys.home[first]  # a speaker of two languages is cut with the first
+    for number in np.unique(home):
+        members = np.flatnonzero((home == number) & (splits == UNKNOWN))
         splits[members] = _share_out(sizes[members], shares)
     return np.where(keys.split != UNKNOWN, keys.split, splits[group])
 
@@ -153,8 +168,8 @@ def _fill(keys: Keys, shares: params.Split) -> Numbers:
 def _groups(keys: Keys) -> Hashes:
     """For each row, what must not be on both sides: its speaker, or its text where speakers are unknown or too few."""
     by_speaker = np.zeros(len(keys.text), np.bool_)
-    for language in np.unique(keys.language):
-        rows = (keys.language == language) & (keys.speaker != NOBODY)
+    for number in np.unique(keys.home):
+        rows = (keys.home == number) & (keys.speaker != NOBODY)
         if len(np.unique(keys.speaker[rows])) >= MIN_GROUPS:
             by_speaker |= rows
     return np.where(by_speaker, keys.speaker, keys.text)

@@ -9,8 +9,9 @@ Scores = Mapping[str, Any]
 
 
 def outline(scores: Scores) -> str:
-    """Before and after in a small table, a row a language, one over all and one a further test set."""
-    rows = [*scores["language"].items(), ("all", scores), *scores.get("sets", {}).items()]
+    """Before and after in a small table: a row a language, a corpus of a mixture, one over all, a further test set."""
+    rows = [*scores["language"].items(), *scores.get("source", {}).items(), ("all", scores)]
+    rows += scores.get("sets", {}).items()
     width = max(9, *(len(name) + 1 for name, _ in rows))
     lines = [
         f"{'':<{width}}{'utterances':>10}{'WER before':>12}{'after':>8}   {'95 % interval':<18}"

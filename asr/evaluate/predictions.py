@@ -17,7 +17,7 @@ SYSTEMS = ("hypothesis", "hypothesis_30s", "baseline")
 _COUNTS = "counts"  # in the metadata of what one model heard
 SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("id", "language", "reference", *SYSTEMS, "speaker")]
-    + [("duration_s", pa.float32())]
+    + [("duration_s", pa.float32()), ("source", pa.string())]
 )
 
 
@@ -26,7 +26,7 @@ class Prediction:
     """An utterance of the test split: the corpus' text, and what three decodings made of it, all as written.
 
     `hypothesis` is the tuned model's at its window, `hypothesis_30s` the same model's at 30 s, `baseline` the
-    base checkpoint's at 30 s. `speaker` and `duration_s` are None where they are unknown.
+    base checkpoint's at 30 s. `speaker` and `duration_s` are None where they are unknown, `source` but in a mixture.
     """
 
     id: str
@@ -37,6 +37,7 @@ class Prediction:
     hypothesis_30s: str
     baseline: str
     duration_s: float | None = None
+    source: str | None = None
 
 
 def write_hypotheses(hypotheses: Mapping[str, str], counts: Mapping[str, int], folder: Path) -> None:
@@ -63,7 +64,7 @@ def join(features: Path, split: str, systems: Mapping[str, Mapping[str, str]]) -
 
     Raises `UserError` where one of them did not hear exactly these rows.
     """
-    rows = read_columns(features, split, ["id", "language", "speaker", "text", "duration_s"]).to_pylist()
+    rows = read_columns(features, split, ["id", "language", "speaker", "text", "duration_s", "source"]).to_pylist()
     ids = {row["id"] for row in rows}
     for name, heard in systems.items():
         if heard.keys() != ids:
@@ -80,6 +81,7 @@ def join(features: Path, split: str, systems: Mapping[str, Mapping[str, str]]) -
             reference=row["text"],
             **{name: systems[name][row["id"]] for name in SYSTEMS},
             duration_s=row["duration_s"],
+            source=row.get("source"),  # features of version 3, of a further test set, have none
         )
         for row in rows
     ]

@@ -18,7 +18,7 @@ from asr.evaluate.failures import FAILURES, failures
 from asr.evaluate.leaks import Leak, count_leak
 from asr.evaluate.normalize import normalize, written_without_spaces
 from asr.evaluate.predictions import SYSTEMS, Prediction
-from asr.evaluate.slices import Rows, by_duration, by_speaker, by_text, ends
+from asr.evaluate.slices import Rows, by_duration, by_language, by_source, by_speaker, by_text, ends
 
 Scores = dict[str, Any]
 
@@ -50,8 +50,9 @@ def metrics(
 ) -> Scores:
     """The content of metrics.json: ratios, not percent; None where there are no words, never NaN.
 
-    Overall and for each language: the scores after training, `window_30s` (the same model at 30 s),
-    `baseline`, and what `bootstrap.intervals` says of after and before; `interval_unit` tells what was resampled.
+    Overall, for each language, and for each corpus of a mixture (`source`): the scores after training, `window_30s`
+    (the same model at 30 s), `baseline`, and what `bootstrap.intervals` says of after and before; `interval_unit` tells
+    what was resampled.
     References without a word after normalisation are counted in `n_empty_normalized` and left out of
     `wer_normalized`. `empty_share`, `looping_share` and `overlong_share` are those of `failures`.
 
@@ -87,8 +88,14 @@ def metrics(
             "baseline": {name: scores["baseline"][name] for name in ("wer", "cer")}
         }
 
-    scores = group(np.arange(len(predictions)))
-    scores["language"] = {name: group(_rows(languages, name)) for name in sorted(set(languages))}
+    everywhere = np.arange(len(predictions))
+    scores = group(everywhere)
+    scores["language"] = {code: group(rows) for code, rows in by_language(predictions, everywhere).items()}
+    if mixed := by_source(predictions):
+        scores["source"] = {
+            name: group(rows) | {"language": {code: cut(part) for code, part in by_language(predictions, rows).items()}}
+            for name, rows in mixed.items()
+        }
     if not sliced:
         return scores
     scores |= _slices(predictions, systems["hypothesis"].edits, leak, cut)
@@ -115,10 +122,6 @@ def _slices(
     if leak is not None:
         found["text"] = {name: cut(rows) for name, rows in by_text(predictions, leak).items()}
     return found
-
-
-def _rows(languages: Sequence[str], name: str) -> Rows:
-    return np.flatnonzero(np.array(languages) == name)
 
 
 def _normalized(predictions: Sequence[Prediction]) -> dict[str, list[str]]:

@@ -8,7 +8,7 @@ from asr.clips.tokens import TOKENIZER
 from asr.errors import UserError
 from asr.params import TestSet
 from asr.shards import Index, read_index, sha256_of, write_index
-from asr.sources import source
+from asr.sources import mixture
 from asr.utterances import Rejected, Utterance
 
 
@@ -19,7 +19,7 @@ def listing(sets: Mapping[str, TestSet]) -> Iterator[tuple[str, str]]:
             index = Path(chosen.features) / "index.json"
             files: Iterable[tuple[str, str]] = [(str(index), sha256_of(index) if index.is_file() else "missing")]
         else:
-            files = source(chosen.source).listing(chosen)
+            files = mixture.listing(chosen)
         yield from ((f"{name} {file}", version) for file, version in files)
 
 

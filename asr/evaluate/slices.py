@@ -1,4 +1,4 @@
-"""Predictions -> named groups of their rows: by duration, by whether the text was trained, and by speaker."""
+"""Predictions -> named groups of their rows: by language, corpus, duration, speaker, and text seen in training."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -37,13 +37,29 @@ def by_text(predictions: Sequence[Prediction], leak: Leak) -> dict[str, Rows]:
     return {name: rows for name, rows in found.items() if len(rows)}
 
 
+def by_language(predictions: Sequence[Prediction], rows: Rows) -> dict[str, Rows]:
+    """Those of `rows` in each language, by its code."""
+    codes = np.array([predictions[row].language for row in rows])
+    return {str(code): rows[codes == code] for code in np.unique(codes)}
+
+
+def by_source(predictions: Sequence[Prediction]) -> dict[str, Rows]:
+    """Rows of each corpus of a mixture, by name; none where there was but one corpus."""
+    return dict(sorted(_known([prediction.source for prediction in predictions]).items()))
+
+
 def by_speaker(predictions: Sequence[Prediction]) -> dict[str, Rows]:
     """Rows of each known speaker."""
+    return _known([prediction.speaker for prediction in predictions])
+
+
+def _known(names: Sequence[str | None]) -> dict[str, Rows]:
+    """Rows of each name, in the order in which names first come; those without are in none."""
     found: dict[str, list[int]] = {}
-    for row, prediction in enumerate(predictions):
-        if prediction.speaker is not None:
-            found.setdefault(prediction.speaker, []).append(row)
-    return {speaker: np.array(rows) for speaker, rows in found.items()}
+    for row, name in enumerate(names):
+        if name is not None:
+            found.setdefault(name, []).append(row)
+    return {name: np.array(rows) for name, rows in found.items()}
 
 
 def ends(groups: dict[str, Rows], counts: Counts) -> tuple[list[str], list[str], int]:

@@ -61,15 +61,15 @@ def verdict(metrics: Metrics, name: str) -> Verdict:
 
 
 def warnings(metrics: Metrics) -> list[str]:
-    """A sentence for each language and further test set that became worse, and for what train and test share."""
-    found = []
-    for language, scores in metrics["language"].items():
-        name = score_of(language)
-        if len(metrics["language"]) > 1 and scores["n_utterances"] >= MIN_UTTERANCES and kind(scores, name) == "worse":
-            found.append(
-                f"{NAMES.get(language, language).title()} became worse: {name.upper()} "
-                f"{100 * scores['baseline'][name]:.1f} → {100 * scores[name]:.1f} %."
-            )
+    """A sentence for each language, corpus and test set that became worse, and for what train and test share."""
+    languages, sources = metrics["language"], metrics.get("source", {})
+    groups = [(NAMES.get(code, code).title(), scores, score_of(code)) for code, scores in languages.items()]
+    of_sources = [(f"The corpus {name}", scores, headline(scores)) for name, scores in sources.items()]
+    found = [
+        f"{label} became worse: {name.upper()} {100 * scores['baseline'][name]:.1f} → {100 * scores[name]:.1f} %."
+        for label, scores, name in (groups if len(groups) > 1 else []) + (of_sources if len(of_sources) > 1 else [])
+        if scores["n_utterances"] >= MIN_UTTERANCES and kind(scores, name) == "worse"
+    ]
     found += forgotten(metrics)
     leak = metrics.get("leak", {})
     for thing, effect in (("text", "known texts are easier"), ("speaker", "known voices are easier")):

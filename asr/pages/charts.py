@@ -56,6 +56,8 @@ def charts(metrics: Metrics) -> Iterator[Chart]:
     name = headline(metrics)
     by_words = sorted(metrics["language"].items(), key=lambda item: -item[1]["n_words"])
     yield Chart("Language", [_row(_language(code), scores, score_of(code)) for code, scores in by_words])
+    if sources := metrics.get("source"):
+        yield Chart("Corpus", [_row(key, scores, headline(scores)) for key, scores in sources.items()])
     if durations := metrics.get("duration_s"):
         yield Chart("Length of the clip", [_row(_duration(key), scores, name) for key, scores in durations.items()])
     if len(texts := metrics.get("text", {})) > 1:

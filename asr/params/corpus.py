@@ -1,6 +1,6 @@
 """The section `data`: where a corpus lies, and how it is split."""
 
-from typing import Annotated, Any, Literal, TypeAlias, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
 
 from pydantic import Field, PlainValidator, model_validator
 
@@ -24,6 +24,7 @@ Source: TypeAlias = Literal[
     "lhotse",
     "subtitles",
 ]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"  # of a corpus or test set, which becomes a folder's
 FOLDER_LAYOUTS = {*get_args(Source)} - {"synthetic", "table", "tuxpaint", "huggingface"}  # these read data.path
 
 
@@ -81,14 +82,16 @@ class CommonVoice(Section):
     keep_reported: bool = False
 
 
-class Data(Section):
+class Corpus(Section):
+    """One corpus: its layout, and where it lies."""
+
+    place: ClassVar[str] = "data."  # before a param's name in what is said of it
+
     source: Source = "synthetic"
     path: Paths = None
     language: LanguageCode = "en"
     languages: dict[str, LanguageCode] = {}
     normalized: bool = False
-    seed: int = 1
-    split: Split = Split()
     synthetic: Synthetic = Synthetic()
     table: Table = Table()
     tuxpaint: Tuxpaint = Tuxpaint()
@@ -96,19 +99,61 @@ class Data(Section):
     common_voice: CommonVoice = CommonVoice()
 
     @model_validator(mode="after")
-    def a_folder_layout_has_a_path(self) -> "Data":
+    def it_says_where_it_lies(self) -> "Corpus":
+        of = self.place
+        if self._is_named_elsewhere():
+            return self
         if self.source in FOLDER_LAYOUTS and not self.path:
-            raise ValueError(f"data.source is {self.source}, so data.path must name where the corpus lies")
-        return self
-
-    @model_validator(mode="after")
-    def a_dataset_has_a_path(self) -> "Data":
+            raise ValueError(f"{of}source is {self.source}, so {of}path must name where the corpus lies")
         if self.source == "huggingface" and not self.huggingface.path:
-            raise ValueError("data.source is huggingface, so data.huggingface.path must name a directory or a hub id")
+            raise ValueError(f"{of}source is huggingface, so {of}huggingface.path must name a directory or a hub id")
+        if self.source == "table" and not self.table.path:
+            raise ValueError(f"{of}source is table, so {of}table.path must name the file")
         return self
 
+    def _is_named_elsewhere(self) -> bool:
+        return False
+
+
+class Part(Corpus):
+    """A corpus of a mixture; `language` is that of the mixture where the corpus names none."""
+
+    place: ClassVar[str] = ""
+
+    name: Annotated[str, Field(pattern=NAME)] | None = None  # None: the source's
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    max_hours: Annotated[float, Field(gt=0)] | None = None
+
+    @property
+    def called(self) -> str:
+        return self.name or self.source
+
+
+class Data(Corpus):
+    """The corpus, or where `sources` names some, their mixture."""
+
+    sources: list[Part] = []
+    seed: int = 1
+    split: Split = Split()
+
     @model_validator(mode="after")
-    def a_table_has_a_path(self) -> "Data":
-        if self.source == "table" and not self.table.path:
-            raise ValueError("data.source is table, so data.table.path must name the file")
+    def a_mixture_names_its_corpora(self) -> "Data":
+        names = [part.called for part in self.sources]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two of sources are called {twice[0]}; give each a name, such as name: {twice[0]}_2")
+        if self.sources and self.path:
+            raise ValueError("sources is given, so path is not read; name the place in an entry of sources")
         return self
+
+    def parts(self) -> dict[str, "Data"]:
+        """The corpora of the mixture by name, each as if it were alone; none where `sources` is empty."""
+        return {part.called: self._alone(part) for part in self.sources}
+
+    def _alone(self, part: Part) -> "Data":
+        own = {name: getattr(part, name) for name in Corpus.model_fields}
+        if "language" not in part.model_fields_set:
+            own["language"] = self.language
+        return Data(**own, seed=self.seed, split=self.split)
+
+    def _is_named_elsewhere(self) -> bool:
+        return bool(self.sources)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from asr.params.corpus import Data
+from asr.params.corpus import NAME, Data
 from asr.params.section import Precision, Section
 
 
@@ -16,13 +16,15 @@ class TestSet(Data):
 
     @model_validator(mode="after")
     def it_is_a_corpus_or_features(self) -> "TestSet":
-        if ("source" in self.model_fields_set) == (self.features is not None):
-            raise ValueError("a test set needs either `source`, as in data, or `features`, a folder with an index.json")
+        if bool({"source", "sources"} & self.model_fields_set) == (self.features is not None):
+            raise ValueError(
+                "a test set needs either `source` (`sources`), as in data, or `features`, a folder with an index.json"
+            )
         return self
 
 
 class Evaluate(Section):
-    sets: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")], TestSet] = {}
+    sets: dict[Annotated[str, Field(pattern=NAME)], TestSet] = {}
     beams: Annotated[int, Field(ge=1, le=64)] = 1
     language: Literal["row", "detect"] = "row"
     precision: Precision = "auto"

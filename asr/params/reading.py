@@ -83,6 +83,6 @@ def _names(section: list[str]) -> list[str]:
     """The valid names in a section, given as the path to it."""
     model: Any = Params
     for part in section:
-        # A key of a mapping is the user's own name, of which the values' model knows nothing.
-        model = get_args(model)[1] if get_origin(model) is dict else model.model_fields[part].annotation
+        # A key of a mapping is the user's own name, and one of a list a place, of which the values' model knows nothing.
+        model = get_args(model)[-1] if get_origin(model) in (dict, list) else model.model_fields[part].annotation
     return list(model.model_fields)

@@ -35,11 +35,11 @@ def test_each_row_of_the_split_meets_what_each_system_heard(features, tmp_path):
     table = pq.read_table(tmp_path / "report/predictions.parquet")
     assert table.column_names == [
         *("id", "language", "reference", "hypothesis", "hypothesis_30s", "baseline"),
-        *("speaker", "duration_s"),
+        *("speaker", "duration_s", "source"),
     ]
     assert [tuple(row.values()) for row in table.to_pylist()] == [
-        ("a", "es", "Hola.", "a1", "a2", "a0", "s", 1.0),
-        ("b", "hi", "नमस्ते", "b1", "b2", "b0", None, 1.0),
+        ("a", "es", "Hola.", "a1", "a2", "a0", "s", 1.0, None),
+        ("b", "hi", "नमस्ते", "b1", "b2", "b0", None, 1.0, None),
     ]
 
 

@@ -85,6 +85,18 @@ def test_a_language_without_words_has_no_rate_and_the_json_no_nan() -> None:
     json.dumps(result, allow_nan=False)
 
 
+def test_the_corpora_of_a_mixture_are_told_apart() -> None:
+    rows = [replace(row, source=("old", "new")[number % 3 == 0]) for number, row in enumerate(predictions(90))]
+    found = metrics(rows, bootstrap_samples=100, seed=1)["source"]
+    assert [*found] == ["new", "old"]
+    alone = metrics([replace(row, source=None) for row in rows[::3]], 100, 1, sliced=False)
+    assert found["new"] | {"language": None} == alone | {"language": None}
+    assert {code: scores["wer"] for code, scores in found["new"]["language"].items()} == {
+        code: scores["wer"] for code, scores in alone["language"].items()
+    }
+    assert "source" not in metrics(predictions(30), bootstrap_samples=100, seed=1)
+
+
 def test_nothing_to_score_is_told_in_a_line() -> None:
     with pytest.raises(UserError, match="the test split is empty"):
         metrics([], 100, 1)

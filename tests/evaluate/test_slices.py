@@ -4,7 +4,7 @@ import numpy as np
 
 from asr.evaluate.leaks import Leak, text_key
 from asr.evaluate.predictions import Prediction
-from asr.evaluate.slices import by_duration, by_speaker, by_text, ends
+from asr.evaluate.slices import by_duration, by_language, by_source, by_speaker, by_text, ends
 
 
 def rows(**columns):
@@ -26,6 +26,17 @@ def test_a_clip_of_an_edge_s_length_belongs_above_it():
 
 def test_clips_of_unknown_length_are_in_no_group_of_durations():
     assert by_duration(rows(duration_s=[None, None])) == {}
+
+
+def test_the_rows_of_a_language_are_those_of_the_chosen_that_are_in_it():
+    found = by_language(rows(language=["es", "hi", "es", "es"]), np.array([0, 1, 3]))
+    assert listed(found) == {"es": [0, 3], "hi": [1]}
+
+
+def test_corpora_come_by_name_and_one_alone_is_none():
+    assert [*by_source(rows(source=["b", "a", "b", None]))] == ["a", "b"]
+    assert listed(by_source(rows(source=["b", "a", "b", None]))) == {"a": [1], "b": [0, 2]}
+    assert by_source(rows(source=[None, None])) == {}
 
 
 def test_texts_are_seen_or_unseen_whatever_their_writing():
