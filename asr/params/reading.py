@@ -83,6 +83,6 @@ def _names(section: list[str]) -> list[str]:
     """The valid names in a section, given as the path to it."""
     model: Any = Params
     for part in section:
-        # A key of a mapping is the user's own name, and one of a list a place, of which the values' model knows nothing.
+        # A key of a mapping, or a place in a list, is the user's own: the values' model knows nothing of it.
         model = get_args(model)[-1] if get_origin(model) in (dict, list) else model.model_fields[part].annotation
     return list(model.model_fields)
