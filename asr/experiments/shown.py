@@ -14,7 +14,7 @@ _DETAIL = re.compile(
 )
 _HEADLINE = re.compile(
     r"(baseline\.|window_30s\.)?(wer|cer|wer_normalized)|(wer|difference)_interval\.(low|high)|n_utterances"
-    r"|language\.[^.]+\.(wer|cer)|sets\.[^.]+\.(baseline\.)?(wer|cer)"
+    r"|(language|source)\.[^.]+\.(wer|cer)|sets\.[^.]+\.(baseline\.)?(wer|cer)"
 )
 
 
@@ -22,13 +22,22 @@ def params(choices: Mapping[str, Any]) -> dict[str, Any]:
     """Nested params without the sections that have no effect: of other sources, of a new model, of low-rank updates."""
     shown = {name: dict(section) for name, section in choices.items()}
     data, model, train = (shown.get(name, {}) for name in ("data", "model", "train"))
-    others = {*get_args(Source)} - {data.get("source")}
-    shown["data"] = {key: value for key, value in data.items() if key not in others}
+    shown["data"] = _with_effect(data)
+    if parts := data.get("sources"):
+        shown["data"]["sources"] = {part["name"] or part["source"]: _with_effect(part) for part in parts}
+        del shown["data"]["source"]
     if model.get("checkpoint") != "scratch":
         model.pop("scratch", None)
     if "lora" in train and not train["lora"]["rank"]:
         train["lora"] = {"rank": 0}
     return shown
+
+
+def _with_effect(corpus: Mapping[str, Any]) -> dict[str, Any]:
+    """A corpus, or a mixture's params, without what is said of other layouts than its own."""
+    own = None if corpus.get("sources") else corpus.get("source")
+    idle = {*get_args(Source), "name"} - {own} | ({"sources"} if not corpus.get("sources") else {"path"})
+    return {key: value for key, value in corpus.items() if key not in idle}
 
 
 def scores(every: Mapping[str, float]) -> dict[str, float]:
@@ -42,7 +51,7 @@ def headline(every: Mapping[str, float]) -> dict[str, float]:
 
 
 def note(every: Mapping[str, float]) -> str | None:
-    """Error rates before and after in Markdown, a row a language; None where they are not known."""
+    """Error rates before and after in Markdown, a row a language and a corpus; None where they are not known."""
     if not {"wer", "baseline.wer"} <= every.keys():
         return None
     interval = ""
@@ -54,8 +63,8 @@ def note(every: Mapping[str, float]) -> str | None:
         "| % | WER before | after | CER before | after |",
         "|---|---:|---:|---:|---:|",
     ]
-    languages = [match[1] for name in every if (match := re.fullmatch(r"language\.([^.]+)\.wer", name))]
-    for label, prefix in [("all", ""), *((language, f"language.{language}.") for language in languages)]:
+    groups = [match for name in every if (match := re.fullmatch(r"((?:language|source)\.([^.]+)\.)wer", name))]
+    for label, prefix in [("all", ""), *((group[2], group[1]) for group in groups)]:
         cells = [_percent(every, f"{prefix}{side}{score}") for score in ("wer", "cer") for side in ("baseline.", "")]
         lines.append(f"| {label} | {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -31,6 +31,16 @@ def test_params_that_have_an_effect_stay() -> None:
     assert found["train"] == every["train"]
 
 
+def test_of_a_mixture_each_corpus_is_shown_by_its_name_and_own_params() -> None:
+    parts = [{"source": "table", "name": "mine", "table": {"path": "a.csv"}}, {"source": "fleurs", "path": "fleurs"}]
+    found = shown.params(params.check({"data": {"sources": parts}}).model_dump())["data"]
+    assert [*found["sources"]] == ["mine", "fleurs"]
+    assert found["sources"]["mine"]["table"]["path"] == "a.csv" and found["sources"]["fleurs"]["weight"] == 1
+    assert not {"source", "synthetic", "path"} & found.keys()
+    assert not {"name", "table", "synthetic"} & found["sources"]["fleurs"].keys()
+    assert "sources" not in shown.params(params.Params().model_dump())["data"]
+
+
 def test_the_headline_is_error_rates_before_and_after_overall_and_by_language() -> None:
     assert sorted(shown.headline(SCORES)) == [
         "baseline.cer",

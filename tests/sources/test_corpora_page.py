@@ -14,7 +14,7 @@ import pytest
 from asr import params
 from asr.corpora import corpus, manifest
 from asr.corpora.rejects import read_rejects
-from asr.sources import SOURCES, kaldi, source
+from asr.sources import SOURCES, kaldi, mixture
 from asr.utterances import Utterance
 from tests.sources import layouts
 from tests.sources.layouts import CORPUS, clip, lines
@@ -30,7 +30,8 @@ def table(choices: params.Data) -> None:
     path = Path(str(choices.table.path))
     for n, _ in enumerate(CORPUS):
         clip(path.parent / f"{n}.wav", n)
-    lines(path, "audio\tsentence\tsplit", *(f"{n}.wav\t{said.text}\t{said.split}" for n, said in enumerate(CORPUS)))
+    text = choices.table.columns.get("text", "text")
+    lines(path, f"audio\t{text}\tsplit", *(f"{n}.wav\t{said.text}\t{said.split}" for n, said in enumerate(CORPUS)))
 
 
 def huggingface(choices: params.Data) -> None:
@@ -51,7 +52,8 @@ def kaldi_of(choices: params.Data) -> None:
 
 
 def fleurs_of(choices: params.Data) -> None:
-    for path in map(Path, choices.path or []):
+    paths = [choices.path] if isinstance(choices.path, str) else choices.path or []
+    for path in map(Path, paths):
         layouts.fleurs(path.parent, path.name)
 
 
@@ -68,23 +70,28 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("content", PARAMS, ids=lambda content: content["data"]["source"])
+def called(content: dict[str, Any]) -> str:
+    return content["data"].get("source", "a mixture")
+
+
+@pytest.mark.parametrize("content", PARAMS, ids=called)
 def test_the_lines_of_the_page_make_a_manifest(content: dict[str, Any]) -> None:
     data = params.check(content).data
-    build = BUILDERS.get(data.source) or (lambda data: layouts.LAYOUTS[data.source](Path(str(data.path))))
-    build(data)
-    listed = list(source(data.source).listing(data))
+    for part in data.parts().values() or [data]:
+        build = BUILDERS.get(part.source) or (lambda data: layouts.LAYOUTS[data.source](Path(str(data.path))))
+        build(part)
+    listed = list(mixture.listing(data))
     Path("data/corpus").mkdir(parents=True)
-    corpus.write(source(data.source).utterances(data, Path("data/corpus")), Path("data/manifest"), data)
+    corpus.write(mixture.utterances(data, Path("data/corpus")), Path("data/manifest"), data)
     rows = list(manifest.read(Path("data/manifest")))
-    assert len(rows) == len(CORPUS) * (2 if data.source == "fleurs" else 1)
+    assert len(rows) == len(CORPUS) * {"fleurs": 2, "a mixture": 3}.get(called(content), 1)
     assert {row.text for row in rows} == {said.text for said in CORPUS}
     assert read_rejects(Path("data/manifest")) == [] and listed
 
 
 def test_the_page_shows_the_lines_of_every_source() -> None:
-    shown = {content["data"]["source"] for content in PARAMS}
-    assert shown | MADE_HERE == {*SOURCES}
+    shown = {called(content) for content in PARAMS}
+    assert shown | MADE_HERE == {*SOURCES, "a mixture"}
     assert all(f"`{name}`" in PAGE for name in SOURCES)
 
 
