@@ -24,13 +24,13 @@ def listing(sets: Mapping[str, TestSet]) -> Iterator[tuple[str, str]]:
 
 
 def as_test(rows: Iterable[Utterance | Rejected]) -> Iterator[Utterance | Rejected]:
-    """The rows that the corpus calls test; all of them, where it calls none so. The rejects are kept."""
+    """The rows that a corpus calls test; all of its rows, where it calls none so. The rejects are kept."""
     kept = list(rows)
-    named = any(isinstance(row, Utterance) and row.split == "test" for row in kept)
+    with_test = {row.source for row in kept if isinstance(row, Utterance) and row.split == "test"}
     for row in kept:
         if isinstance(row, Rejected):
             yield row
-        elif row.split == "test" or not named:
+        elif row.split == "test" or row.source not in with_test:
             yield replace(row, split="test")
 
 

@@ -37,6 +37,12 @@ def test_a_corpus_without_a_test_split_is_used_whole(split: str | None) -> None:
     assert list(as_test([])) == []
 
 
+def test_of_a_mixture_each_corpus_gives_its_own_test_split_or_all() -> None:
+    rows = [replace(row("a", "train"), source="x"), replace(row("b", "test"), source="x")]
+    rows += [replace(row("c", None), source="y")]
+    assert [found.id for found in as_test(rows)] == ["b", "c"]
+
+
 def test_features_made_elsewhere_are_read_where_they_lie(tmp_path: Path, base: Path) -> None:
     rows = [example("a", text="Hola."), example("b", text="Adiós.")]
     write_features(tmp_path / "features", {"test": rows, "train": [example("c")]})
