@@ -91,7 +91,7 @@ class _Sieve:
     def __init__(self, data: params.Data) -> None:
         self._shares = data.split
         self._cutter = Cutter(data.seed)
-        self._max_hours = {part.called: part.max_hours for part in data.sources}
+        self._max_hours = {name: part.max_hours for name, part in data.named_sources().items()}
         self._limits = Limits(self._max_hours, data.seed)
         self.n_utterances = self.n_unknown = 0
         self.duration_s = 0.0  # of the utterances whose duration is known

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from asr.params import Source
+from asr.params import Data, Source
 
 # Counts and shares of groups such as a language: metrics.json has them.
 _DETAIL = re.compile(
@@ -24,7 +24,8 @@ def params(choices: Mapping[str, Any]) -> dict[str, Any]:
     data, model, train = (shown.get(name, {}) for name in ("data", "model", "train"))
     shown["data"] = _with_effect(data)
     if parts := data.get("sources"):
-        shown["data"]["sources"] = {part["name"] or part["source"]: _with_effect(part) for part in parts}
+        names = Data.model_validate({"sources": parts}).named_sources()
+        shown["data"]["sources"] = {name: _with_effect(part) for name, part in zip(names, parts, strict=True)}
         del shown["data"]["source"]
     if model.get("checkpoint") != "scratch":
         model.pop("scratch", None)

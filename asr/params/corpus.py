@@ -1,5 +1,6 @@
 """The section `data`: where a corpus lies, and how it is split."""
 
+from collections import Counter
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
 
 from pydantic import Field, PlainValidator, model_validator
@@ -120,13 +121,9 @@ class Part(Corpus):
 
     place: ClassVar[str] = ""
 
-    name: Annotated[str, Field(pattern=NAME)] | None = None  # None: the source's
+    name: Annotated[str, Field(pattern=NAME)] | None = None  # None: the source's, with a number from the second on
     weight: Annotated[float, Field(gt=0)] = 1.0
     max_hours: Annotated[float, Field(gt=0)] | None = None
-
-    @property
-    def called(self) -> str:
-        return self.name or self.source
 
 
 class Data(Corpus):
@@ -138,16 +135,20 @@ class Data(Corpus):
 
     @model_validator(mode="after")
     def a_mixture_names_its_corpora(self) -> "Data":
-        names = [part.called for part in self.sources]
+        names = _names(self.sources)
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"two of sources are called {twice[0]}; give each a name, such as name: {twice[0]}_2")
+            raise ValueError(f"two of sources are called {twice[0]}; give each a name of its own")
         if self.sources and self.path:
             raise ValueError("sources is given, so path is not read; name the place in an entry of sources")
         return self
 
+    def named_sources(self) -> dict[str, Part]:
+        """The entries of `sources` by name."""
+        return dict(zip(_names(self.sources), self.sources, strict=True))
+
     def parts(self) -> dict[str, "Data"]:
         """The corpora of the mixture by name, each as if it were alone; none where `sources` is empty."""
-        return {part.called: self._alone(part) for part in self.sources}
+        return {name: self._alone(part) for name, part in self.named_sources().items()}
 
     def _alone(self, part: Part) -> "Data":
         own = {name: getattr(part, name) for name in Corpus.model_fields}
@@ -157,3 +158,13 @@ class Data(Corpus):
 
     def _is_named_elsewhere(self) -> bool:
         return bool(self.sources)
+
+
+def _names(sources: list[Part]) -> list[str]:
+    """table, table-2, ... for entries that say none."""
+    names, unnamed = [], Counter[str]()
+    for part in sources:
+        unnamed[part.source] += part.name is None
+        number = unnamed[part.source]
+        names.append(part.name or (part.source if number == 1 else f"{part.source}-{number}"))
+    return names

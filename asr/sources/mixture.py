@@ -36,7 +36,7 @@ def listing(data: Data) -> Iterator[tuple[str, str]]:
 
 def write_shares(data: Data, folder: Path) -> None:
     """`sources.json`: of each corpus of the mixture how often its rows are trained on, and its bound; else empty."""
-    shares = {part.called: {"weight": part.weight, "max_hours": part.max_hours} for part in data.sources}
+    shares = {name: {"weight": part.weight, "max_hours": part.max_hours} for name, part in data.named_sources().items()}
     (folder / SHARES).write_text(json.dumps(shares, indent=1) + "\n", encoding="utf-8")
 
 

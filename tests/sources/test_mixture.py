@@ -63,9 +63,11 @@ def test_the_same_corpus_twice_has_no_id_twice() -> None:
     assert len({row.split for row in rows if row.text == "Mine is number 3."}) == 1  # a text is on one side of all cuts
 
 
-def test_two_corpora_of_one_name_are_refused() -> None:
-    with pytest.raises(UserError, match="two of sources are called librispeech; give each a name"):
-        data_of(LIBRISPEECH, LIBRISPEECH)
+def test_corpora_without_a_name_are_numbered_and_two_of_one_name_refused() -> None:
+    data = data_of(LIBRISPEECH, TABLE, LIBRISPEECH, LIBRISPEECH)
+    assert [*data.parts()] == ["librispeech", "mine", "librispeech-2", "librispeech-3"]
+    with pytest.raises(UserError, match="two of sources are called mine; give each a name of its own"):
+        data_of(TABLE, TABLE)
 
 
 def test_a_mistake_in_an_entry_names_its_place() -> None:
