@@ -45,7 +45,7 @@ MAX_DIFFERENCE_POINTS = 0.5  # of WER
 TO_GENERATE, TO_CTRANSLATE2 = 3.0, 2.0  # times as fast, at least, at the trained window
 PARTS = ("speed", "wer")
 # Three models over all clips of four words or more bound a difference to half a point in the least time.
-PLAN = wer.Plan(min_words=4, test_share=0.8, seeds=(1, 2, 3))
+PLAN = wer.Plan(min_words=4, test_share=0.8, seeds=(1, 2, 3), precision="auto")
 Timed = Mapping[str, Sequence[Mapping[str, Any]]]  # of each way its repeats: clips, wall_s, peak_mb
 Scored = Mapping[str, Mapping[str, Any]]  # of each way what `metrics` tells, generate's in float32 as `baseline`
 
