@@ -15,6 +15,7 @@ from asr.experiments.provenance import dvc_digest, git_commit
 from asr.experiments.run import Run
 from asr.pages import report, series
 from asr.progress import say
+from asr.selection import files
 from asr.shards import hours, read_index
 from stages import stage
 
@@ -24,6 +25,7 @@ def main(
     baseline: Path,
     manifest: Path,
     features: Path,
+    selection: Path,
     sets: Path,
     baseline_sets: Path,
     run_file: Path,
@@ -40,7 +42,7 @@ def main(
         heard = hear(model, baseline, features, chosen, "tuned")
         write_predictions(heard.predictions, folder)
         run.log_table("predictions", columns(heard.predictions))
-        leak = find_leak(features, heard.predictions)
+        leak = find_leak(features, heard.predictions, files.read(selection, index).weights)
         scores = heard.told_in(metrics(heard.predictions, chosen.bootstrap_samples, chosen.seed, leak=leak))
         for name in chosen.sets:
             other = hear(model, baseline_sets / name, sets / name, chosen, f"{name}: tuned")
@@ -49,7 +51,9 @@ def main(
             scores.setdefault("sets", {})[name] = other.told_in(of_set)
         (folder / "metrics.json").write_text(json.dumps(scores, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         series.write(folder, trained["curve"])
-        report.write(folder, scores, heard.predictions, _context(choices, features, model, trained), manifest)
+        report.write(
+            folder, scores, heard.predictions, _context(choices, features, selection, model, trained), manifest
+        )
 
         run.log_headline(flat(scores))
         run.log_artifact(folder)
@@ -59,13 +63,16 @@ def main(
     say(f"report: {folder / report.PAGE}")
 
 
-def _context(choices: params.Params, features: Path, model: Path, trained: dict[str, Any]) -> report.Context:
+def _context(
+    choices: params.Params, features: Path, selection: Path, model: Path, trained: dict[str, Any]
+) -> report.Context:
     index = read_index(features)
     return report.Context(
         params=choices.model_dump(),
         git_commit=git_commit(),
         run_id=trained["run"]["run_id"],
         rejects=count_reasons(read_rejects(features)),
+        set_aside=count_reasons(read_rejects(selection, files.SET_ASIDE)),
         corpus={name: {"n_utterances": index.rows(name), "hours": hours(features, name)} for name in index.splits},
         curve=trained["curve"],
         chosen_steps=trained["training"]["chosen_steps"],

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from asr import params
 from asr.corpora import corpus as corpora
+from asr.corpora.shares import write_shares
 from asr.progress import say
 from asr.sources import mixture
 from stages import stage
@@ -16,7 +17,7 @@ def main(listing: Path, corpus: Path, folder: Path) -> None:
     shutil.rmtree(corpus, ignore_errors=True)
     corpus.mkdir(parents=True)
     say(str(corpora.write(mixture.utterances(data, corpus), folder, data)))
-    mixture.write_shares(data, folder)
+    write_shares(data, folder)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""base, features -> data/model: a fine-tuned checkpoint with its processor; data/run.json: its run and curves."""
+"""base, features, selection -> data/model: a checkpoint with its processor; data/run.json: its run and curves."""
 
 import json
 import sys
@@ -11,6 +11,7 @@ from asr.environment import count, seconds
 from asr.experiments import shown
 from asr.experiments.provenance import dvc_digest
 from asr.experiments.run import Run
+from asr.selection import files
 from asr.shards import read_index
 from asr.train import launch
 from asr.train.attempt import Attempt
@@ -18,20 +19,22 @@ from asr.train.training import SAVE_EVERY_S, train
 from stages import stage
 
 
-def main(base: Path, features: Path, model: Path, run_file: Path, attempts: Path) -> None:
+def main(base: Path, features: Path, selection: Path, model: Path, run_file: Path, attempts: Path) -> None:
     if (status := launch.relaunched()) is not None:
         if status:
             sys.exit(status)
         return
     choices = params.load()
     index = read_index(features)
-    attempt = Attempt.of(attempts, base, features, choices)
+    chosen = files.read(selection, index)
+    attempt = Attempt.of(attempts, base, features, selection, choices)
     trained = partial(
         train,
         base,
         features,
         model,
         choices,
+        weights=chosen.weights,
         attempt=attempt,
         save_every_s=seconds("CHECKPOINT_EVERY_S", SAVE_EVERY_S),
         loader_workers=count("LOADER_WORKERS"),
@@ -42,7 +45,7 @@ def main(base: Path, features: Path, model: Path, run_file: Path, attempts: Path
     with Run("train", continues=attempt.run) as run:
         attempt.note_run(run.to_json())
         run.log_params(shown.params(choices.model_dump()))
-        run.log_dataset("features", dvc_digest(features) or index.fingerprint, index.rows("train"), "training")
+        run.log_dataset("features", dvc_digest(features) or index.fingerprint, chosen.n_rows, "training")
         summary = trained(log=run.log_metrics)
         run.set_tags({f"warning: {kind}": line for kind, line in summary.warnings.items()})
         run.log_artifact("params.yaml")

@@ -17,6 +17,7 @@ from asr import params
 from asr.corpora import manifest
 from asr.corpora.limits import Limits
 from asr.corpora.rejects import write_rejects
+from asr.corpora.shares import over_hours
 from asr.corpora.splits import MIN_GROUPS, Cut, Cutter, Home
 from asr.errors import UserError
 from asr.utterances import SPLITS, Rejected, Split, Utterance
@@ -122,8 +123,8 @@ class _Sieve:
             for row in draft.chosen(self.over):
                 self.n_utterances -= 1
                 self.duration_s -= row.duration_s or 0
-                bound = f"data.sources: {row.source} is to have {self._max_hours[row.source or '']:g} hours"
-                yield Rejected(row.id, "over max_hours", bound)
+                source = row.source or ""
+                yield over_hours(row.id, source, self._max_hours[source] or 0)
 
     def _add(self, rows: list[Utterance]) -> None:
         self._cutter.add(rows)

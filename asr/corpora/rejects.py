@@ -15,12 +15,12 @@ _ROWS_PER_GROUP = 50_000
 _SCHEMA = pa.schema([("id", pa.string()), ("reason", pa.string()), ("detail", pa.string())])
 
 
-def write_rejects(folder: Path, rejected: Iterable[Rejected]) -> dict[str, int]:
+def write_rejects(folder: Path, rejected: Iterable[Rejected], name: str = REJECTS) -> dict[str, int]:
     """Writes the rows as they come, and returns how many there are of each reason, commonest first."""
     folder.mkdir(parents=True, exist_ok=True)
     reasons: Counter[str] = Counter()
     rows = iter(rejected)
-    with pq.ParquetWriter(folder / REJECTS, _SCHEMA, compression="zstd") as writer:
+    with pq.ParquetWriter(folder / name, _SCHEMA, compression="zstd") as writer:
         while block := list(islice(rows, _ROWS_PER_GROUP)):
             reasons.update(row.reason for row in block)
             columns = {name: [getattr(row, name) for row in block] for name in _SCHEMA.names}
@@ -28,8 +28,8 @@ def write_rejects(folder: Path, rejected: Iterable[Rejected]) -> dict[str, int]:
     return dict(reasons.most_common())
 
 
-def read_rejects(folder: Path) -> list[Rejected]:
-    return [Rejected(**row) for row in pq.read_table(folder / REJECTS).to_pylist()]
+def read_rejects(folder: Path, name: str = REJECTS) -> list[Rejected]:
+    return [Rejected(**row) for row in pq.read_table(folder / name).to_pylist()]
 
 
 def count_reasons(rejected: Iterable[Rejected]) -> dict[str, int]:

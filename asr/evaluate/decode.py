@@ -7,12 +7,15 @@ Axis names: B batch, T frames, M mel bins, P tokens of the prefix.
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
+from typing import Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import WhisperTokenizer
 from transformers.modeling_outputs import BaseModelOutput
 
@@ -73,24 +76,57 @@ def transcribe(
     stands beside the progress; the rest as in `decode_batch`. Raises `UserError` for a checkpoint that the features
     were not made for, that lacks a complete generation config, or that cannot detect a language.
     """
-    keep_freed_memory()
-    dtype = resolve_precision(precision)
-    network = load(folder_of_checkpoint, dtype)
-    if language == DETECT and not is_multilingual(network):
+    listener = Listener.of(folder_of_checkpoint, precision)
+    if language == DETECT and not is_multilingual(listener.network):
         raise UserError(f"{folder_of_checkpoint} knows English only; it cannot detect the language of a clip")
-    tokenizer = WhisperTokenizer.from_pretrained(folder_of_checkpoint)
-    pad_id = network.config.pad_token_id
-    assert isinstance(pad_id, int)
-    batches = EpochBatches(features, split, batch_size=BATCH_SIZE, window_s=window_s, pad_id=pad_id)
-    hypotheses: dict[str, str] = {}
+    batches = listener.batches(features, split, window_s)
     counts: Counter[str] = Counter()
     began_s = time.perf_counter()
-    for batch in track(batches, description, total=len(batches)):
-        tokens = decode_batch(network, batch, dtype, beams=beams, language=language, counts=counts)
-        texts = tokenizer.batch_decode(tokens, skip_special_tokens=True)
-        hypotheses |= dict(zip(batch["ids"], (text.strip() for text in texts), strict=True))
+    hypotheses = listener.hear(
+        track(batches, description, total=len(batches)), beams=beams, language=language, counts=counts
+    )
     seconds = time.perf_counter() - began_s
     return Heard(hypotheses, counts, seconds, hours(features, split) * 3600)
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A loaded checkpoint; its encoder computes in `dtype`."""
+
+    network: WindowedWhisper
+    tokenizer: WhisperTokenizer
+    dtype: torch.dtype
+
+    @classmethod
+    def of(cls, folder: Path, precision: str) -> Self:
+        """Raises `UserError` for a checkpoint without a complete generation config."""
+        keep_freed_memory()
+        dtype = resolve_precision(precision)
+        return cls(load(folder, dtype), WhisperTokenizer.from_pretrained(folder), dtype)
+
+    def batches(
+        self, features: Path, split: str, window_s: int, weights: NDArray[np.float64] | None = None
+    ) -> EpochBatches:
+        """The clips of a split, of like length together; those whose weight is 0 are left out."""
+        pad_id = self.network.config.pad_token_id
+        assert isinstance(pad_id, int)
+        return EpochBatches(features, split, batch_size=BATCH_SIZE, window_s=window_s, pad_id=pad_id, weights=weights)
+
+    def hear(
+        self,
+        batches: Iterable[Batch],
+        *,
+        beams: int = 1,
+        language: str = FROM_ROWS,
+        counts: Counter[str] | None = None,
+    ) -> dict[str, str]:
+        """Hypotheses by the clips' ids; the rest as in `decode_batch`."""
+        hypotheses: dict[str, str] = {}
+        for batch in batches:
+            tokens = decode_batch(self.network, batch, self.dtype, beams=beams, language=language, counts=counts)
+            texts = self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+            hypotheses |= dict(zip(batch["ids"], (text.strip() for text in texts), strict=True))
+        return hypotheses
 
 
 def load(folder: Path, dtype: torch.dtype) -> WindowedWhisper:

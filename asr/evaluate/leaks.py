@@ -4,6 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
 from asr.corpora.splits import normalised
 from asr.evaluate.predictions import Prediction
 from asr.shards import read_columns
@@ -24,11 +28,16 @@ def text_key(language: str, text: str) -> TextKey:
     return language, normalised(text)
 
 
-def find_leak(features: Path, predictions: Sequence[Prediction]) -> Leak:
-    """What the predictions share with the rows of train, of which only three columns are read."""
+def find_leak(features: Path, predictions: Sequence[Prediction], weights: NDArray[np.float64] | None = None) -> Leak:
+    """What the predictions share with the rows of train, of which only three columns are read.
+
+    Rows whose weight is 0 were not trained on; None: all were.
+    """
     texts = {text_key(row.language, row.reference) for row in predictions}
     speakers = {row.speaker for row in predictions if row.speaker is not None}
     train = read_columns(features, "train", ["language", "text", "speaker"])
+    if weights is not None:
+        train = train.filter(pa.array(weights > 0))
     distinct = train.group_by(["language", "text"]).aggregate([])
     trained = zip(distinct["language"].to_pylist(), distinct["text"].to_pylist(), strict=True)
     return Leak(

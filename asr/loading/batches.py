@@ -56,10 +56,12 @@ class EpochBatches(IterableDataset[Batch]):
         layout: Layout = ALONE,
         start: tuple[int, int] = (0, 0),
         sampling: Sampling = AS_THEY_ARE,
+        weights: NDArray[np.float64] | None = None,
         pool_size: int = POOL_SIZE,
     ) -> None:
         """`seed` None: a fixed order of the rows as they are, for validation. `start`: the epoch and step where a
-        resumed training goes on; the steps before it are skipped without being read.
+        resumed training goes on; the steps before it are skipped without being read. `weights`: how often each row
+        comes beside the others, 0 never; None: all alike.
 
         Raises `UserError` for a shard that is missing or not of the size that the index tells.
         """
@@ -69,10 +71,11 @@ class EpochBatches(IterableDataset[Batch]):
         self.with_times = draw_times(self.lengths, sampling, seed)
         self.batch_size, self.pad_id, self.seed = batch_size, pad_id, seed
         self.layout, self.start, self.sampling, self.pool_size = layout, start, sampling, pool_size
+        self.weights = weights
         self.epoch = start[0]
         _, n_clips = np.unique(self._drawn().windows, return_counts=True)
-        # Global batches in any epoch: each window's clips fill all of its batches but the last.
-        self.n_steps = int(np.ceil(n_clips / batch_size).sum())
+        # In any epoch: each window's clips fill all of its global batches but the last.
+        self.n_clips, self.n_steps = int(n_clips.sum()), int(np.ceil(n_clips / batch_size).sum())
         self._checked = torch.zeros(len(self.index.splits.get(split, [])), dtype=torch.bool).share_memory_()
         self._first_rows = np.array([block.first_row for block in self.lengths.blocks])
 
@@ -91,7 +94,7 @@ class EpochBatches(IterableDataset[Batch]):
         return None if self.seed is None else (self.seed, self.epoch)
 
     def _drawn(self) -> Drawn:
-        return draw(self.lengths, self.windows, self.with_times, self.sampling, self._seed)
+        return draw(self.lengths, self.windows, self.with_times, self.sampling, self._seed, self.weights)
 
     def schedule(self) -> list[MicroBatch]:
         """What this rank computes in the current epoch, from the step on where it starts."""

@@ -103,12 +103,18 @@ def draw(
     with_times: NDArray[np.bool_],
     sampling: Sampling,
     seed: tuple[int, int] | None,
+    weights: NDArray[np.float64] | None = None,
 ) -> Drawn:
-    """The clips of an epoch, as many of each window in all of them; `windows` are each row's own."""
+    """The clips of an epoch, as many of each window in all of them; `windows` are each row's own.
+
+    `weights` say how often a row comes beside others (None: all alike); without a seed, 0 or once.
+    """
     n_labels = lengths.n_labels + with_times.astype(np.int32)
     drawn = np.arange(len(windows))
-    if seed is not None and sampling.language_temperature != 1:
-        drawn = draw_rows(lengths.languages, windows, sampling.language_temperature, seed)
+    if seed is None:
+        drawn = drawn if weights is None else np.flatnonzero(weights)
+    elif sampling.language_temperature != 1 or weights is not None:
+        drawn = draw_rows(lengths.languages, windows, sampling.language_temperature, seed, weights)
     widths = windows[drawn]
     if seed is not None and sampling.random_window:
         widths = draw_windows(widths, seed)

@@ -14,21 +14,30 @@ OF_ROWS, OF_WINDOWS, OF_TIMES = range(3)
 
 
 def draw_rows(
-    languages: NDArray[np.integer], windows: NDArray[np.int32], temperature: float, seed: tuple[int, int]
+    languages: NDArray[np.integer],
+    windows: NDArray[np.int32],
+    temperature: float,
+    seed: tuple[int, int],
+    weights: NDArray[np.float64] | None = None,
 ) -> NDArray[np.int64]:
-    """As many row numbers as there are rows, in order, with the languages balanced by `temperature`.
+    """As many row numbers as there are rows with a weight, in order, with the languages balanced by `temperature`.
 
     `languages` and `windows` are each row's number of a language and its encoder window. A language of n rows gets a
     share proportional to n ** temperature: 1 leaves the rows as they are, 0 gives all languages the same (Conneau et
-    al. 2020, https://arxiv.org/abs/1911.02116, section 3.1). Within a language all rows come equally often, give or
-    take one. How many rows of a language and window come does not depend on `seed`, which is (seed, epoch); those that
-    come once more take turns over the epochs.
+    al. 2020, https://arxiv.org/abs/1911.02116, section 3.1). A row of weight 2 comes twice as often as one of weight 1
+    beside it, a row of weight 0 never. Rows of one language and weight come equally often, give or take one. How many
+    of a language, weight and window come does not depend on `seed`, which is (seed, epoch); those that come once more
+    take turns over the epochs.
     """
-    _, language, n_rows = np.unique(languages, return_inverse=True, return_counts=True)
-    shares = n_rows**temperature / (n_rows**temperature).sum()
-    times_due = (len(languages) * shares / n_rows)[language]
-    order = np.lexsort((windows, language))
-    ends = np.flatnonzero(np.diff(language[order], append=-1) | np.diff(windows[order], append=-1)) + 1
+    weights = np.ones(len(languages)) if weights is None else weights
+    _, language = np.unique(languages, return_inverse=True)
+    n_kept = np.maximum(1, np.bincount(language, weights > 0))
+    share = weights * (n_kept ** (temperature - 1.0))[language]
+    times_due = np.count_nonzero(weights) * share / (share.sum() or 1.0)
+    _, weight = np.unique(weights, return_inverse=True)
+    order = np.lexsort((windows, weight, language))
+    steps = [np.diff(column[order], append=-1) != 0 for column in (language, weight, windows)]
+    ends = np.flatnonzero(np.any(steps, axis=0)) + 1
     due = np.cumsum(times_due[order[ends - 1]] * np.diff(ends, prepend=0))
     # Rounded cumulatively, so that they add up to the rows; half up, whatever the last bits of what is due.
     counts = np.diff(np.floor(due.round(6) + 0.5).astype(np.int64), prepend=0)

@@ -26,7 +26,8 @@ N_WORST = 20
 class Context:
     """What the numbers came from; what is left empty is left out of the page.
 
-    `corpus` has n_utterances and hours of each split, `rejects` the count of each reason, `curve` points with `step`
+    `corpus` has n_utterances and hours of each split, `rejects` the count of each reason, `set_aside` the same of train
+    utterances that were not trained on, `curve` points with `step`
     and values of the training's curves, `chosen_steps` those whose weights were kept, `digests` DVC's digest of each
     input by its name.
     """
@@ -35,6 +36,7 @@ class Context:
     git_commit: str | None = None
     run_id: str | None = None
     rejects: Mapping[str, int] = field(default_factory=dict)
+    set_aside: Mapping[str, int] = field(default_factory=dict)
     corpus: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     curve: Sequence[Mapping[str, float]] = ()
     chosen_steps: Sequence[int] = ()

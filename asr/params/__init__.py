@@ -1,5 +1,6 @@
 """params.yaml: every choice that changes a result, a section per stage, a file here for each part of it."""
 
+from asr.params.cleaning import Agreement, Clean
 from asr.params.clips import Audio, Augmentation, Features, Text
 from asr.params.corpus import (
     CommonVoice,
@@ -18,8 +19,10 @@ from asr.params.reading import Params, check, load, parse
 from asr.params.training import Lora, LoraModule, Model, Schedule, Scratch, SpecAugment, Train
 
 __all__ = [
+    "Agreement",
     "Audio",
     "Augmentation",
+    "Clean",
     "CommonVoice",
     "Data",
     "Evaluate",

@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
 
 from pydantic import Field, PlainValidator, model_validator
 
+from asr.params.cleaning import Agreement, Clean
 from asr.params.section import LanguageCode, Section, Share
 
 SplitName: TypeAlias = Literal["train", "validation", "test"]
@@ -132,6 +133,8 @@ class Data(Corpus):
     sources: list[Part] = []
     seed: int = 1
     split: Split = Split()
+    clean: Clean = Clean()
+    agreement: Agreement = Agreement()
 
     @model_validator(mode="after")
     def a_mixture_names_its_corpora(self) -> "Data":

@@ -4,7 +4,6 @@ Of a mixture each row bears the name of its corpus: `source` is it, ids and spea
 corpora are never taken for the same.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +11,6 @@ from pathlib import Path
 from asr.params import Data
 from asr.sources import source
 from asr.utterances import Rejected, Utterance
-
-SHARES = "sources.json"  # in the manifest's folder
 
 
 def utterances(data: Data, corpus: Path) -> Iterator[Utterance | Rejected]:
@@ -32,12 +29,6 @@ def listing(data: Data) -> Iterator[tuple[str, str]]:
         yield from source(data.source).listing(data)
     for name, part in data.parts().items():
         yield from ((f"{name} {file}", version) for file, version in source(part.source).listing(part))
-
-
-def write_shares(data: Data, folder: Path) -> None:
-    """`sources.json`: of each corpus of the mixture how often its rows are trained on, and its bound; else empty."""
-    shares = {name: {"weight": part.weight, "max_hours": part.max_hours} for name, part in data.named_sources().items()}
-    (folder / SHARES).write_text(json.dumps(shares, indent=1) + "\n", encoding="utf-8")
 
 
 def _named(row: Utterance | Rejected, name: str) -> Utterance | Rejected:

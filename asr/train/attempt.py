@@ -16,6 +16,7 @@ from typing import Any
 
 from asr.models.device import resolve_precision
 from asr.params import Params
+from asr.selection.files import WEIGHTS
 from asr.shards import sha256_of
 
 # What these do is seen, or refused, and changes no weight.
@@ -42,16 +43,18 @@ class Attempt:
     folder: Path
 
     @classmethod
-    def of(cls, folder: Path, base: Path, features: Path, params: Params) -> "Attempt":
+    def of(cls, folder: Path, base: Path, features: Path, selection: Path, params: Params) -> "Attempt":
         """The attempt below `folder` at what `params` make of a base checkpoint and the features.
 
-        Its name is a hash of the params that training reads, of the index (which has those of the shards), of every
-        file in `base`, of the modules of this package that are imported, and of the libraries' versions and the dtype.
+        Its name is a hash of the params that training reads, of the index (which has those of the shards), of the
+        weights in `selection`, of every file in `base`, of the modules of this package that are imported, and of the
+        libraries' versions and the dtype.
         """
         determining = {
             "train": params.train.model_dump(),
             "window_s": params.model.window_s,
             "features": sha256_of(features / "index.json"),
+            "selection": sha256_of(selection / WEIGHTS),
             "base": {str(path.relative_to(base)): sha256_of(path) for path in base.rglob("*") if path.is_file()},
             "code": _code(),
             "versions": {package: version(package) for package in PACKAGES},

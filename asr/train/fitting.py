@@ -34,21 +34,24 @@ def check(index: Index, base: Path, config: WhisperConfig, params: Params, n_pro
         )
     if index.tokenizer and index.tokenizer != sha256_of(base / TOKENIZER):
         raise UserError(f"{features} has the labels of another tokenizer than {base}'s; run `dvc repro preprocess`")
-    n_rows = index.rows("train")
-    if not n_rows:
+    if not index.rows("train"):
         raise UserError(f"{features} has no train rows; see its rejects.parquet and data.split")
     if train.select != "last" and not index.rows("validation"):
         raise UserError(
             f"train.select is {train.select}, but {features} has no validation rows; set it to last, or give "
             "data.split.validation a share"
         )
-    if train.batch_size > n_rows:
-        raise UserError(f"train.batch_size {train.batch_size} is over the {n_rows} train rows of {features}; lower it")
     if n_processes > train.batch_size:
         raise UserError(
             f"train.batch_size {train.batch_size} has no clip for each of {n_processes} processes; raise it, or lower "
             "TRAIN_PROCESSES"
         )
+
+
+def check_batch(train: Train, n_clips: int) -> None:
+    """Raises `UserError` unless an epoch has the clips of a step."""
+    if train.batch_size > n_clips:
+        raise UserError(f"train.batch_size {train.batch_size} is over the {n_clips} train rows there are; lower it")
 
 
 def accumulation(train: Train, n_processes: int) -> int:

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import Seq2SeqTrainingArguments, WhisperProcessor, set_seed
 
 from asr.loading.batches import EpochBatches
@@ -57,12 +59,14 @@ def train(
     log: Log,
     attempt: Attempt,
     *,
+    weights: NDArray[np.float64] | None = None,
     save_every_s: float = SAVE_EVERY_S,
     loader_workers: int | None = None,
 ) -> TrainingSummary:
     """Trains the checkpoint in `base` on the `train` split of `features`; writes `model_folder`, and into `attempt`.
 
-    Goes on from the attempt's checkpoint, if it has one. `log` gets (metrics, step) of the curves. `loader_workers`
+    `weights` say how often each train row comes beside the others, 0 never; None: all alike. Goes on from the attempt's
+    checkpoint, if it has one. `log` gets (metrics, step) of the curves. `loader_workers`
     assemble batches for each process; None: as many as pay on this device, 0: the process itself. Launched in several
     processes, each calls it and the first one writes.
 
@@ -79,11 +83,12 @@ def train(
     learning.prepare(network, params.train)
     network.set_attn_implementation(attention_for(_usual_window_s(params), arguments.device))
 
-    train_rows = _train_rows(network, features, params, arguments, attempt)
+    train_rows = _train_rows(network, features, params, arguments, attempt, weights)
     validation_rows = _rows(network, features, "validation", params, arguments)
     for rows in (train_rows, validation_rows):
         fitting.check_rows(rows.windows, rows.lengths.n_labels, network.config)
-    curves = Curves(log, train_rows.n_rows / train_rows.n_steps, arguments.process_index == 0)
+    fitting.check_batch(params.train, train_rows.n_clips)
+    curves = Curves(log, train_rows.n_clips / train_rows.n_steps, arguments.process_index == 0)
     if loader_workers is None:
         loader_workers = LOADER_WORKERS_CUDA if arguments.device.type == "cuda" else 0
     trainer = WhisperTrainer(
@@ -183,7 +188,12 @@ def _usual_window_s(params: Params) -> int:
 
 
 def _train_rows(
-    network: WindowedWhisper, features: Path, params: Params, arguments: Seq2SeqTrainingArguments, attempt: Attempt
+    network: WindowedWhisper,
+    features: Path,
+    params: Params,
+    arguments: Seq2SeqTrainingArguments,
+    attempt: Attempt,
+    weights: NDArray[np.float64] | None,
 ) -> EpochBatches:
     """The rows from the step on where the attempt goes on."""
     train = params.train
@@ -195,7 +205,7 @@ def _train_rows(
         no_timestamps=network.generation_config.no_timestamps_token_id,  # type: ignore[attr-defined]
         max_labels=network.config.max_target_positions,
     )
-    rows = _rows(network, features, "train", params, arguments, train.seed, sampling)
+    rows = _rows(network, features, "train", params, arguments, train.seed, sampling, weights)
     rows.start = divmod(attempt.step, rows.n_steps)
     return rows
 
@@ -208,6 +218,7 @@ def _rows(
     arguments: Seq2SeqTrainingArguments,
     seed: int | None = None,
     sampling: Sampling | None = None,
+    weights: NDArray[np.float64] | None = None,
 ) -> EpochBatches:
     pad_id = network.config.pad_token_id
     assert isinstance(pad_id, int)
@@ -220,6 +231,7 @@ def _rows(
         seed=seed,
         layout=Layout(arguments.process_index, arguments.world_size, arguments.gradient_accumulation_steps),
         sampling=sampling or Sampling(),
+        weights=weights,
     )
 
 
@@ -227,7 +239,7 @@ def _advise(curves: Curves, params: Params, d_model: int, rows: EpochBatches) ->
     """Says what is unusual before the first step."""
     train = params.train
     curves.warn("learning rate", advice.learning_rate(train.learning_rate, d_model, lora=train.lora.rank > 0))
-    curves.warn("epochs", advice.epochs(train.max_steps, train.batch_size, rows.n_rows))
+    curves.warn("epochs", advice.epochs(train.max_steps, train.batch_size, rows.n_clips))
     curves.warn("warm-up", advice.warmup(train.warmup_steps, train.max_steps))
     curves.warn("timestamps", advice.timestamps(train.timestamps, int(rows.lengths.timed.sum())))
     curves.warn("window", advice.window(windows_of(rows.lengths.n_frames, 0), params.model.window_s))

@@ -9,6 +9,7 @@ import pytest
 from asr import params
 from asr.corpora import corpus, manifest
 from asr.corpora.rejects import read_rejects
+from asr.corpora.shares import Share, read_shares, write_shares
 from asr.errors import UserError
 from asr.sources import mixture
 from asr.utterances import Rejected, Utterance
@@ -107,13 +108,14 @@ def test_without_durations_hours_are_left_to_the_selection() -> None:
 
 def test_the_shares_stand_beside_the_manifest() -> None:
     Path("manifest").mkdir()
-    mixture.write_shares(data_of({**LIBRISPEECH, "weight": 2.0}, {**TABLE, "max_hours": 3.5}), Path("manifest"))
+    write_shares(data_of({**LIBRISPEECH, "weight": 2.0}, {**TABLE, "max_hours": 3.5}), Path("manifest"))
     assert json.loads(Path("manifest/sources.json").read_text()) == {
         "librispeech": {"weight": 2.0, "max_hours": None},
         "mine": {"weight": 1.0, "max_hours": 3.5},
     }
-    mixture.write_shares(params.Data(), Path("manifest"))
-    assert json.loads(Path("manifest/sources.json").read_text()) == {}
+    assert read_shares(Path("manifest"))["mine"] == Share(1.0, 3.5)
+    write_shares(params.Data(), Path("manifest"))
+    assert read_shares(Path("manifest")) == {}
 
 
 def test_files_of_all_corpora_are_watched() -> None:

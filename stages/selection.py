@@ -1,0 +1,33 @@
+"""features, agreement, manifest -> data/selection: which train utterances are trained on, and how often."""
+
+from pathlib import Path
+
+from asr import params
+from asr.clips.plan import copies_of
+from asr.corpora.shares import read_shares
+from asr.progress import say
+from asr.selection import files
+from asr.selection.filters import COLUMNS
+from asr.selection.heard import read_rates
+from asr.selection.selection import Rules, rows_of, select
+from asr.shards import read_columns, read_index
+from stages import stage
+
+
+def main(features: Path, agreement: Path, manifest: Path, folder: Path) -> None:
+    choices = params.load()
+    rules = Rules(
+        clean=choices.data.clean,
+        rates=read_rates(agreement),
+        max_rate=choices.data.agreement.max_wer,
+        shares=read_shares(manifest),
+        suffixes=[copy.suffix for copy in copies_of(choices.audio) if copy.suffix],
+        seed=choices.data.seed,
+    )
+    chosen = select(rows_of(read_columns(features, "train", list(COLUMNS)).to_pydict()), rules)
+    files.write(folder, chosen.ids, chosen.weights, chosen.set_aside, read_index(features))
+    say(str(chosen))
+
+
+if __name__ == "__main__":
+    stage(main)
