@@ -9,7 +9,8 @@ import soxr
 from numpy.typing import NDArray
 
 from asr.features import RATE_HZ, log_mel
-from asr.shards import Index, ShardWriter, write_index
+from asr.selection import files
+from asr.shards import Index, ShardWriter, read_columns, read_index, write_index
 
 if TYPE_CHECKING:
     from asr.train.attempt import Attempt
@@ -70,6 +71,12 @@ def write_features(
     index = Index(fingerprint="0" * 16, n_mels=80, codec=codec, splits=entries)
     write_index(folder, index)
     return index
+
+
+def write_selection(folder: Path, features: Path, weights: list[float] | None = None) -> None:
+    """A selection as its stage leaves it, of all train rows, or with these weights."""
+    ids = read_columns(features, "train", ["id"])["id"].to_pylist()
+    files.write(folder, ids, np.array(weights or [1.0] * len(ids)), [], read_index(features))
 
 
 def decoded(path: str | Path | IO[bytes]) -> NDArray[np.float32]:

@@ -17,13 +17,17 @@ from typing import TypeAlias
 from asr import params
 from asr.corpora import manifest
 from asr.models.base import fetch
-from asr.shards import read_columns
+from asr.selection import files
+from asr.selection.filters import COLUMNS
+from asr.selection.selection import Rules, rows_of, select
+from asr.shards import read_columns, read_index
 from asr.utterances import Utterance
 from lib.corpora import PREPROCESS, job_folder
 from lib.processes import Usage, measured
 
 WAYS = Path(__file__).parent.parent.resolve() / "ways"
 MS = 1e-3
+SELECTION = "selection"  # in the folder that `prepared` makes: all rows
 OUTPUTS = ("model", "run.json", "training")  # of the train stage, as in dvc.yaml
 
 
@@ -69,7 +73,10 @@ def prepared(folder: Path, clips: Sequence[Utterance], checkpoint: str) -> Path:
         job_folder(folder, clips, base)
         measured([sys.executable, *PREPROCESS], folder)
         made_of.write_text(key)
-    ids = {name.as_py() for name in read_columns(folder / "features", "train", ["id"])["id"]}
+    rows = rows_of(read_columns(folder / "features", "train", list(COLUMNS)).to_pydict())
+    chosen = select(rows, Rules())
+    files.write(folder / SELECTION, chosen.ids, chosen.weights, chosen.set_aside, read_index(folder / "features"))
+    ids = {*chosen.ids}
     manifest.write([row for row in manifest.read(folder / "manifest") if row.id in ids], folder / "trained")
     return folder
 
@@ -97,7 +104,7 @@ def train_as_ours(job: Path, out: Path, training: Training) -> Trained:
         "seed": training.seed,
     }
     (out / "params.yaml").write_text(json.dumps({"model": {"window_s": training.window_s}, "train": train}))
-    usage = _run("-m", "stages.train", job / "base", job / "features", *OUTPUTS, folder=out)
+    usage = _run("-m", "stages.train", *(job / name for name in ("base", "features", SELECTION)), *OUTPUTS, folder=out)
     run = json.loads((out / "run.json").read_text())
     (journal,) = (out / "data/journal").glob("*.jsonl")
     records = [json.loads(line) for line in journal.read_text().splitlines()]

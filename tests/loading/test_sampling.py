@@ -64,6 +64,44 @@ def test_rows_that_come_once_more_take_turns_over_the_epochs():
     assert (draw(0.3, seed=2) != draw(0.3)).any()
 
 
+def weighted(weights, epoch=0, temperature=1.0):
+    return draw_rows(LANGUAGES, WINDOWS, temperature, (1, epoch), np.asarray(weights, np.float64))
+
+
+def test_a_row_without_weight_never_comes_and_an_epoch_has_as_many_as_are_left():
+    weights = np.random.default_rng(3).choice([0.0, 1.0], 83)
+    for temperature in (0.0, 0.5, 1.0):
+        drawn = weighted(weights, temperature=temperature)
+        assert len(drawn) == np.count_nonzero(weights)
+        assert weights[drawn].all()
+    np.testing.assert_array_equal(weighted(weights), np.flatnonzero(weights))
+
+
+def test_a_row_of_twice_the_weight_comes_twice_as_often():
+    weights = np.where(np.arange(83) % 2, 1.0, 2.0)
+    same = np.zeros(83, np.int32)  # language and window
+    epochs = [draw_rows(same, same, 1.0, (1, epoch), weights) for epoch in range(30)]
+    times = sum(np.bincount(drawn, minlength=83) for drawn in epochs)
+    assert times[::2].mean() / times[1::2].mean() == pytest.approx(2, rel=0.03)
+    assert all(len(drawn) == 83 for drawn in epochs)
+
+
+def test_equal_weights_change_nothing():
+    for temperature in (0.0, 0.3, 1.0):
+        np.testing.assert_array_equal(weighted([3.0] * 83, 5, temperature), draw(temperature, 5))
+
+
+def test_counts_of_language_weight_and_window_are_those_of_every_epoch():
+    weights = np.random.default_rng(4).choice([0.0, 0.5, 1.0, 3.0], 83)
+    strata = [*zip(LANGUAGES, weights, WINDOWS, strict=True)]
+    counts = [sorted(strata[row] for row in weighted(weights, epoch, 0.5)) for epoch in range(4)]
+    assert counts[0] == counts[1] == counts[2] == counts[3]
+
+
+def test_nothing_kept_is_no_clip():
+    assert len(weighted([0.0] * 83)) == 0
+
+
 @pytest.mark.parametrize(
     ("own", "larger"),
     [

@@ -9,8 +9,10 @@ import asr.experiments.run
 import asr.shards
 from asr.params import Evaluate, Lora, Model, Params, Train
 from asr.train.attempt import Attempt, is_without_effect
-from tests.builders import begin_checkpoint, example, write_features
+from tests.builders import begin_checkpoint, example, write_features, write_selection
 from tests.test_imports import APART, MODULES
+
+INPUTS = ["base/model.safetensors", "base/tokenizer.json", "features/index.json", "selection/train.parquet"]
 
 
 @pytest.fixture
@@ -20,17 +22,18 @@ def attempt(tmp_path: Path) -> Attempt:
 
 class TestAttempt:
     @pytest.fixture(scope="class")
-    def inputs(self, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-        """A base checkpoint, of which any files will do, and features."""
+    def inputs(self, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+        """A base checkpoint, of which any files will do, features, and a selection of them."""
         folder = tmp_path_factory.mktemp("inputs")
         (folder / "base").mkdir()
         for name in ("model.safetensors", "tokenizer.json"):
             (folder / "base" / name).write_text(name)
         write_features(folder / "features", {"train": [example("a")]})
-        return folder / "base", folder / "features"
+        write_selection(folder / "selection", folder / "features")
+        return folder / "base", folder / "features", folder / "selection"
 
     @pytest.fixture
-    def key(self, inputs: tuple[Path, Path], tmp_path: Path) -> Any:
+    def key(self, inputs: tuple[Path, ...], tmp_path: Path) -> Any:
         def key(**sections: Any) -> str:
             return Attempt.of(tmp_path, *inputs, Params(**sections)).folder.name
 
@@ -53,9 +56,9 @@ class TestAttempt:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://elsewhere")
         assert key(evaluate=Evaluate(seed=2), model=Model(checkpoint="a/path")) == before
 
-    @pytest.mark.parametrize("name", ["base/model.safetensors", "base/tokenizer.json", "features/index.json"])
+    @pytest.mark.parametrize("name", INPUTS)
     def test_a_byte_of_an_input_makes_another_and_back_the_same(
-        self, key: Any, inputs: tuple[Path, Path], name: str
+        self, key: Any, inputs: tuple[Path, ...], name: str
     ) -> None:
         before, path = key(), inputs[0].parent / name
         content = path.read_bytes()

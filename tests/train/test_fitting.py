@@ -17,7 +17,16 @@ from asr.models.checkpoints import load_model
 from asr.models.whisper import WindowedWhisper
 from asr.params import Params, Train
 from asr.shards import Index, ShardEntry, sha256_of
-from asr.train.fitting import Shape, accumulation, check, check_rows, explained_memory, largest, try_largest
+from asr.train.fitting import (
+    Shape,
+    accumulation,
+    check,
+    check_batch,
+    check_rows,
+    explained_memory,
+    largest,
+    try_largest,
+)
 from tests.builders import example, write_features
 
 CONFIG = WhisperConfig(num_mel_bins=80)
@@ -64,9 +73,10 @@ def test_a_choice_by_validation_without_validation_rows_is_refused(scratch, sele
     assert said.startswith(f"train.select is {select}, but data/features has no validation rows; set it to last")
 
 
-def test_a_batch_larger_than_the_split_is_refused(scratch):
-    said = refusal(index_of(n_train=20), scratch, batch_size=32)
-    assert said == "train.batch_size 32 is over the 20 train rows of data/features; lower it"
+def test_a_batch_larger_than_an_epoch_is_refused():
+    check_batch(Train(batch_size=32), n_clips=32)
+    with pytest.raises(UserError, match=r"^train\.batch_size 32 is over the 20 train rows there are; lower it$"):
+        check_batch(Train(batch_size=32), n_clips=20)
 
 
 def test_more_processes_than_clips_of_a_batch_are_refused(scratch):

@@ -20,7 +20,7 @@ import yaml
 from asr.params import Lora, Model, Params, SpecAugment, Train
 from asr.train.attempt import Attempt
 from asr.train.training import train
-from tests.builders import unequal_clips, write_features
+from tests.builders import unequal_clips, write_features, write_selection
 from tests.running import WAIT_S, Running
 
 STAGE = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text())["stages"]["train"]["cmd"].split()[3:]
@@ -82,6 +82,7 @@ class Project:
         (folder / "data").mkdir(parents=True)
         (folder / "data/base").symlink_to(base)
         (folder / "data/features").symlink_to(features)
+        write_selection(folder / "data/selection", features)
         project = cls(folder)
         project.choose(params)
         return project

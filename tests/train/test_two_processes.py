@@ -18,7 +18,7 @@ from asr.models.checkpoints import load_model
 from asr.params import Model, Params, Train
 from asr.train.attempt import Attempt
 from asr.train.training import train
-from tests.builders import unequal_clips, write_features
+from tests.builders import unequal_clips, write_features, write_selection
 from tests.running import Running
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +65,7 @@ class Project:
         (folder / "data").mkdir(parents=True)
         (folder / "data/base").symlink_to(base)
         (folder / "data/features").symlink_to(features)
+        write_selection(folder / "data/selection", features)
         (folder / "params.yaml").write_text(yaml.safe_dump(CHOICES.model_dump()))
         (folder / "recorded.py").write_text(RECORDED)
         return cls(folder)
