@@ -13,7 +13,7 @@ IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 
-.PHONY: install repro test test-all bench dataflow-check image ui compare promote lock clean help
+.PHONY: install repro test test-all bench dataflow-check image data-report ui compare promote lock clean help
 
 install: $(VENV)/installed  ## make .venv and install every locked version into it
 
@@ -55,6 +55,10 @@ dataflow-check: install  ## the job for Dataflow against its golden file, and it
 
 image:  ## build and push the worker image: make image IMAGE=REGION-docker.pkg.dev/PROJECT/REPOSITORY/NAME:TAG
 	docker build --platform linux/amd64 --tag $(IMAGE) . && docker push $(IMAGE)
+
+data-report: install  ## a look at the data: runs up to the features, and names data/features/report.html
+	@dvc repro preprocess
+	@echo "the data: data/features/report.html"
 
 ui: install  ## MLflow's pages on this machine
 	@python -m asr.tracking ui

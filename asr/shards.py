@@ -208,7 +208,11 @@ def read_first(uri: str | Path, n_mels: int, codec: str) -> list[dict[str, Any]]
 
 def read_columns(folder: Path, split: str, columns: list[str]) -> pa.Table:
     """Some of the columns of a split, in the order of the shards."""
-    index = read_index(folder)
+    return read_columns_of(read_index(folder), split, columns)
+
+
+def read_columns_of(index: Index, split: str, columns: list[str]) -> pa.Table:
+    """The same of the shards below the root of `index`."""
     tables = []
     for entry in index.splits.get(split, []):
         uri = storage.join(index.root, entry.name)

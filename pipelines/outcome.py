@@ -1,10 +1,10 @@
-"""Receipts of a whole job -> `data/features`: shards, rejects, a picture; the index comes last and means success."""
+"""Receipts of a whole job -> `data/features`: shards, rejects, pictures; the index comes last and means success."""
 
 import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -15,8 +15,11 @@ from asr.clips.plan import PlannedShard
 from asr.clips.tally import Tally
 from asr.corpora.rejects import REJECTS, commonest, write_rejects
 from asr.errors import UserError
+from asr.pages import data_report
 from asr.pages.overview import MAX_SAMPLES, OVERVIEW, draw
 from asr.shards import Index, ShardEntry, read_first, write_index
+from asr.survey.rows import read
+from asr.survey.survey import Survey, survey
 from asr.utterances import SPLITS, Rejected
 from pipelines.receipts import forget, read_receipts
 
@@ -71,8 +74,22 @@ class Outcome:
             yield from receipt.rejected
 
 
-def publish(outcome: Outcome, index: Index, home: str, work: Path, features: Path) -> None:
-    """Fills `features`. Shards are linked into it where `index.root` says that they lie beside the index."""
+@dataclass(frozen=True)
+class Look:
+    """What the page of the data needs besides the shards: the sections of params.yaml that made them, the manifest's
+    folder, where the sounds are found, and the suffixes of the ids of copies, which it leaves out.
+    """
+
+    rules: Mapping[str, Any]
+    manifest: Path
+    suffixes: Sequence[str]
+
+
+def publish(outcome: Outcome, index: Index, home: str, work: Path, features: Path, look: Look) -> Survey:
+    """Fills `features`. Shards are linked into it where `index.root` says that they lie beside the index.
+
+    Returns what the page of the data shows.
+    """
     shutil.rmtree(features, ignore_errors=True)
     for split, entries in index.splits.items():
         (features / split).mkdir(parents=True)
@@ -84,7 +101,10 @@ def publish(outcome: Outcome, index: Index, home: str, work: Path, features: Pat
             (features / split / SHARDS).write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
     shutil.copyfile(work / REJECTS, features / REJECTS)
     draw(features / OVERVIEW, outcome.tallies, outcome.reasons, _samples(home, index))
+    surveyed = survey(read(features, index, look.suffixes), outcome.reasons)
+    data_report.write(features, surveyed, outcome.reasons, look.rules, look.manifest)
     write_index(features, index)
+    return surveyed
 
 
 def _link(source: Path, target: Path) -> None:

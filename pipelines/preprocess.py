@@ -25,18 +25,20 @@ from asr.clips.tokens import FRONT_END, TOKENIZER, Labeller
 from asr.corpora import manifest
 from asr.corpora.rejects import REJECTS, read_rejects
 from asr.errors import UserError
+from asr.pages import data_report
 from asr.params import Params
 from asr.progress import say
 from asr.shards import FEATURES_VERSION, Index, sha256_of
 from asr.utterances import Seconds
 from pipelines.options import check_reach, runner_name, runner_options, runs_here
-from pipelines.outcome import Outcome, publish
+from pipelines.outcome import Look, Outcome, publish
 from pipelines.progress import reported
 from pipelines.receipts import finished
 from pipelines.shard_job import Job, build
 from pipelines.watchdog import RESUME, ending_with_interrupt
 
 PLAN = "plan.parquet"
+SECTIONS = ("audio", "text", "features")  # of params.yaml, which decide the bytes of shards
 WRITABLE = ("gs://", "s3://")  # stores that shards can go to
 
 
@@ -73,16 +75,21 @@ def preprocess(corpus: Corpus, base: Path, features: Path, work: Path, params: P
         rejected=sum(outcome.reasons.values()),
         tokenizer=sha256_of(base / TOKENIZER),
     )
-    publish(outcome, index, home, work, features)
+    rules = {name: getattr(params, name).model_dump() for name in SECTIONS}
+    suffixes = [copy.suffix for copy in copies_of(params.audio) if copy.suffix]
+    surveyed = publish(outcome, index, home, work, features, Look(rules, corpus.manifest, suffixes))
     _clear(work, None if root else Path(home))
     _say_summary(outcome, time.monotonic() - started)
+    for line in data_report.lines(surveyed):
+        say(line)
+    say(f"a look at the data: {features / data_report.PAGE}")
 
 
 def fingerprint_of(manifest_folder: Path, base: Path, params: Params) -> str:
     """Names the features: equal where the same rows, rules and tokenizer give the same bytes."""
     content = {
         "features_version": FEATURES_VERSION,
-        "params": {name: getattr(params, name).model_dump() for name in ("audio", "text", "features")},
+        "params": {name: getattr(params, name).model_dump() for name in SECTIONS},
         "manifest": sha256_of(manifest_folder / manifest.MANIFEST),
         "tokenizer": sha256_of(base / TOKENIZER),
         "front_end": sha256_of(base / FRONT_END),
