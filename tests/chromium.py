@@ -27,6 +27,29 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--mute-audio"),
 )
 
+# Elements that reach over the right edge, but for what lies in a box that scrolls, or is cut where its box ends.
+BEYOND = """[...document.querySelectorAll("body *")].filter(element => {
+    if (element.closest(".scroll, pre, .label, svg") || !element.getClientRects().length) return false
+    return element.getBoundingClientRect().right > innerWidth + 1
+}).map(element => element.outerHTML.slice(0, 80))"""
+# The lowest contrast of any text to what lies behind it (WCAG 2.2, relative luminance).
+CONTRAST = """(() => {
+    const light = colour => {
+        const parts = colour.match(/[\\d.]+/g).slice(0, 3).map(part => part / 255)
+        const [red, green, blue] = parts.map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    }
+    const behind = element => {
+        const colour = getComputedStyle(element).backgroundColor
+        return colour != "rgba(0, 0, 0, 0)" || !element.parentElement ? colour : behind(element.parentElement)
+    }
+    const texts = [...document.querySelectorAll("p, li, td, th, dt, dd, h1, h2, small, del, ins, a, b, summary, code")]
+    return Math.min(...texts.map(element => {
+        const [low, high] = [light(getComputedStyle(element).color), light(behind(element))].sort((a, b) => a - b)
+        return (high + 0.05) / (low + 0.05)
+    }))
+})()"""
+
 
 @functools.cache
 def program() -> str:

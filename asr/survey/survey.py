@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from asr.corpora.limits import place
 from asr.survey.alphabet import Alphabet
-from asr.survey.findings import Finding, findings
+from asr.survey.finding import Finding
+from asr.survey.findings import findings
 from asr.survey.rows import Flags, Numbers, Rows
 from asr.utterances import SPLITS
 

@@ -12,34 +12,12 @@ from asr.pages import report
 from asr.pages.report import Context, write
 from asr.utterances import Utterance
 from tests.builders import speech_like
-from tests.chromium import Page, browser
+from tests.chromium import BEYOND, CONTRAST, Page, browser
 
 NASTY = '<img src="http://127.0.0.1:9/a.png"><script src="http://127.0.0.1:9/a.js"></script>' + "a" * 200
 TEXTS = {"en": "one two three", "ar": "القطط تنام في الحديقة", "ja": "今日はとても天気がいい", "hi": "मेरा दोस्त जाएगा"}
 N_UTTERANCES = 48
 CURVE = [{"step": step, "train_loss": 3.0 / step, "learning_rate": 1e-5} for step in range(1, 30)]
-# Elements that reach over the right edge, but for what lies in a box that scrolls, or is cut where its box ends.
-BEYOND = """[...document.querySelectorAll("body *")].filter(element => {
-    if (element.closest(".scroll, pre, .label, svg") || !element.getClientRects().length) return false
-    return element.getBoundingClientRect().right > innerWidth + 1
-}).map(element => element.outerHTML.slice(0, 80))"""
-# The lowest contrast of any text to what lies behind it (WCAG 2.2, relative luminance).
-CONTRAST = """(() => {
-    const light = colour => {
-        const parts = colour.match(/[\\d.]+/g).slice(0, 3).map(part => part / 255)
-        const [red, green, blue] = parts.map(part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
-        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    }
-    const behind = element => {
-        const colour = getComputedStyle(element).backgroundColor
-        return colour != "rgba(0, 0, 0, 0)" || !element.parentElement ? colour : behind(element.parentElement)
-    }
-    const texts = [...document.querySelectorAll("p, li, td, th, dt, dd, h1, h2, small, del, ins, a, b, summary, code")]
-    return Math.min(...texts.map(element => {
-        const [low, high] = [light(getComputedStyle(element).color), light(behind(element))].sort((a, b) => a - b)
-        return (high + 0.05) / (low + 0.05)
-    }))
-})()"""
 
 
 @pytest.fixture(scope="module")
