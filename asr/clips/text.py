@@ -3,6 +3,7 @@
 import re
 import unicodedata
 
+from asr.clips.numbers import spelled
 from asr.params import Text
 
 # What no reader sees and no speaker says: control characters that are no space, annotation anchors, and Unicode's
@@ -24,6 +25,9 @@ _WITHIN_WORDS = "'’‘＇‐‑·‧־֊׳״་-"
 _WITHIN_NUMBERS = ".,:⁄٫٬"  # 3.14, 1,000, 12:30: without them it is another number
 _LOOSE = re.compile(rf"(?<!\S)[{_WITHIN_WORDS}]+|[{_WITHIN_WORDS}]+(?!\S)|[{_WITHIN_WORDS}]{{2,}}")
 _LOOSE_IN_NUMBERS = re.compile(rf"(?<!\d)[{_WITHIN_NUMBERS}]|[{_WITHIN_NUMBERS}](?!\d)")
+# Letters that look like quotes stay: Hebrew's geresh, the modifier letters of Uzbek, Ukrainian or Hawaiian.
+_QUOTES = str.maketrans(dict.fromkeys("“”„‟«»＂〝〞〟", '"') | dict.fromkeys("‘’‚‛‹›＇", "'"))
+_DASHES = str.maketrans(dict.fromkeys("‐‑‒–—―−﹘﹣－", "-"))
 _ARMENIAN = dict.fromkeys(map(ord, "՚՛՜՝՞՟"))  # stand over a vowel in the middle of a word (ի՞նչ)
 
 
@@ -34,11 +38,22 @@ def trained_text(text: str, rules: Text, language: str = "") -> str:
     where they spell a word: beside a virama (Indic) and between Arabic letters (Persian), after RFC 5892, appendix A.
     `remove_punctuation` makes spaces of punctuation and symbols, but for those within a word or a number. `lowercase`
     knows the final sigma of Greek and, where `language` is tr or az, that the dotless i is a letter of its own.
+
+    `rules.by_language` are applied first. Then, in this order: what nobody sees; quotes and dashes; Unicode; digits;
+    case; punctuation; spaces.
     """
+    if rules.by_language:
+        rules = rules.of(language)
     text = _UNSEEN.sub("", text)
+    if rules.quotes == "plain":
+        text = text.translate(_QUOTES)
+    if rules.dashes == "plain":
+        text = text.translate(_DASHES)
     if rules.remove_punctuation:
         text = text.translate(_ARMENIAN)
     text = _composed(text, rules)
+    if rules.digits == "spell":
+        text = _composed(spelled(text, language), rules)
     if rules.lowercase:
         if language in ("tr", "az"):
             text = text.replace("İ", "i").replace("I", "ı")

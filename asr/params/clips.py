@@ -4,7 +4,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
-from asr.params.section import Section
+from asr.params.section import LanguageCode, Section
 
 Augmentation: TypeAlias = Literal["noise", "reverberation", "telephone"]
 
@@ -26,10 +26,35 @@ class Audio(Section):
         return self
 
 
+Unicode: TypeAlias = Literal["NFC", "NFKC", "none"]
+Signs: TypeAlias = Literal["keep", "plain"]
+Digits: TypeAlias = Literal["keep", "spell"]
+
+
+class OwnRules(Section):
+    """What a language has otherwise than the section says; None: as the section."""
+
+    unicode: Unicode | None = None
+    quotes: Signs | None = None
+    dashes: Signs | None = None
+    digits: Digits | None = None
+    lowercase: bool | None = None
+    remove_punctuation: bool | None = None
+
+
 class Text(Section):
-    unicode: Literal["NFC", "NFKC", "none"] = "NFC"
+    unicode: Unicode = "NFC"
+    quotes: Signs = "keep"
+    dashes: Signs = "keep"
+    digits: Digits = "keep"
     lowercase: bool = False
     remove_punctuation: bool = False
+    by_language: dict[LanguageCode, OwnRules] = {}
+
+    def of(self, language: str) -> "Text":
+        """The rules of one language."""
+        own = self.by_language.get(language)
+        return self.model_copy(update=own.model_dump(exclude_none=True) if own else {})
 
 
 class Features(Section):

@@ -11,7 +11,7 @@ AS_IT_IS = Text(unicode="none")
 SPOKEN = Text(lowercase=True, remove_punctuation=True)
 
 # Every kind of character that a rule looks at, so that their meetings are tried too.
-CHARACTERS = "aİIΣßé\u0301\u0327ﬁ½१ न्र\u09cdমی\u064eخ՞'’-·.,:⁄_€。\u200b\u200c\u200d\u00ad\ufe0f\x00\n\t\u00a0👩"
+CHARACTERS = "“»–07,. %aİIΣßé\u0301\u0327ﬁ½१ न्र\u09cdমی\u064eخ՞'’-·.:⁄_€。\u200b\u200c\u200d\u00ad\ufe0f\x00\n\u00a0👩"
 
 
 def test_the_default_composes_accents_and_trims_spaces():
@@ -95,3 +95,58 @@ def test_the_result_is_stable_and_keeps_every_letter(text, rules):
         assert unicodedata.is_normalized(rules.unicode, once)
     if not rules.lowercase and rules.unicode == "none":
         assert [c for c in once if c.isalnum()] == [c for c in text if c.isalnum()]
+
+
+@given(
+    st.text(CHARACTERS, max_size=10),
+    st.builds(
+        Text,
+        unicode=st.sampled_from(["NFC", "NFKC", "none"]),
+        quotes=st.sampled_from(["keep", "plain"]),
+        dashes=st.sampled_from(["keep", "plain"]),
+        digits=st.just("spell"),
+        lowercase=st.booleans(),
+        remove_punctuation=st.booleans(),
+    ),
+    st.sampled_from(["en", "de", "fr", "tr", "hi"]),
+)
+def test_with_all_rules_the_result_is_stable_too(text, rules, language):
+    once = trained_text(text, rules, language)
+    assert trained_text(once, rules, language) == once
+
+
+PLAIN = Text(quotes="plain", dashes="plain")
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("“Hi” – it’s ‘me’", "\"Hi\" - it's 'me'"),
+        ("«Da» — „ja“", '"Da" - "ja"'),
+        ("l’eau", "l'eau"),
+        ("צה״ל", "צה״ל"),  # Hebrew's gershayim spell an abbreviation
+        ("oʻzbek, пʼять", "oʻzbek, пʼять"),  # modifier letters
+        ("10−3", "10-3"),
+    ],
+)
+def test_quotes_and_dashes_become_plain_and_letters_that_look_alike_stay(text: str, plain: str) -> None:
+    assert trained_text(text, PLAIN) == plain
+    assert trained_text(text, Text()) == text
+
+
+def test_a_language_may_have_rules_of_its_own() -> None:
+    rules = Text.model_validate({"by_language": {"de": {"digits": "spell"}, "tr": {"lowercase": True}}})
+    assert trained_text("3 IZGARA", rules, "de") == "drei IZGARA"
+    assert trained_text("3 IZGARA", rules, "tr") == "3 ızgara"
+    assert trained_text("3 IZGARA", rules, "en") == "3 IZGARA"
+
+
+def test_what_a_language_does_not_say_is_as_the_section_has_it() -> None:
+    rules = Text.model_validate({"lowercase": True, "by_language": {"hi": {"lowercase": False, "quotes": "plain"}}})
+    assert rules.of("hi").lowercase is False and rules.of("hi").quotes == "plain" and rules.of("hi").unicode == "NFC"
+    assert rules.of("en").lowercase is True and rules.of("en").quotes == "keep"
+
+
+def test_numbers_are_spelled_before_their_punctuation_goes() -> None:
+    rules = Text(digits="spell", lowercase=True, remove_punctuation=True)
+    assert trained_text("Nun: 1.250 Hunde (21).", rules, "de") == "nun eintausendzweihundertfünfzig hunde einundzwanzig"
