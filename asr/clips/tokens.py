@@ -7,6 +7,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from asr.errors import UserError
+from asr.relatives import hint
 from asr.storage import join, read_bytes
 
 TOKENIZER, FRONT_END = "tokenizer.json", "front_end.json"
@@ -55,7 +56,10 @@ class Labeller:
     def _language(self, language: str) -> int:
         number: int | None = self.tokenizer.token_to_id(f"<|{language}|>")
         if number is None:
-            raise UserError(f"language {language!r} of the corpus is none that model.checkpoint knows (ISO 639-1)")
+            raise UserError(
+                f"language {language!r} of the corpus is none that model.checkpoint knows; "
+                f"set data.languages: {hint(language)}"
+            )
         return number
 
     def _id(self, name: str) -> int:

@@ -12,6 +12,7 @@ from asr.corpora.splits import split_named
 from asr.errors import UserError
 from asr.languages import language_code
 from asr.params import Data
+from asr.relatives import hint
 from asr.sources.table import LONGEST_S
 from asr.sources.table import sized as sized  # for every layout
 from asr.utterances import Rejected, Seconds, Split, Utterance
@@ -66,7 +67,7 @@ def utterance(
     """A row, whose audio's bytes are not known yet; `language` is as the corpus names it (None: `data.language`)."""
     code = language_code(data.languages.get(language or "", language or data.language))
     if code is None:
-        remedy = f"set data.languages: {{{language}: the nearest of those}}"
+        remedy = f"set data.languages: {hint(str(language))}"
         return Rejected(name, "unknown language", f"{language!r} is none of Whisper's; {remedy}")
     row = Utterance(name, referred(audio), text, code, **fields)
     length_s = row.duration_s if row.duration_s is not None else 1

@@ -22,6 +22,7 @@ from asr import params, storage
 from asr.corpora.splits import split_named
 from asr.errors import UserError
 from asr.languages import language_code
+from asr.relatives import hint
 from asr.sources.rows import Row, read_rows
 from asr.stores import EXTRAS
 from asr.utterances import Rejected, Seconds, Split, Utterance
@@ -221,9 +222,9 @@ def _times(row: Row) -> tuple[Seconds, Seconds | None]:
 
 def _language(row: Row, data: params.Data) -> str:
     name = row.get("language") or data.language
-    code = language_code(name)
+    code = language_code(data.languages.get(name, name))
     if code is None:
-        raise Unusable("unknown language", f"{name!r} is none of Whisper's; name the nearest of those")
+        raise Unusable("unknown language", f"{name!r} is none of Whisper's; set data.languages: {hint(name)}")
     return code
 
 

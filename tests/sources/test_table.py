@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from asr import params
 from asr.corpora import corpus, manifest
 from asr.corpora.rejects import read_rejects
 from asr.errors import UserError
@@ -83,6 +84,15 @@ def test_pieces_of_one_recording_share_its_bytes(folder: Path) -> None:
 def test_an_utterance_is_timed_where_both_ends_are_declared(folder: Path, times: str, timed: bool) -> None:
     (row,) = read(written(f"audio,text,start_s,end_s\nclips/a.wav,x,{times}\n"))
     assert isinstance(row, Utterance) and row.timed is timed
+
+
+def test_a_language_that_whisper_does_not_know_is_hinted_at_and_taken_for_what_is_declared(folder: Path) -> None:
+    path = written("audio,text,language\nclips/a.wav,x,ga-IE\n")
+    (row,) = read(path)
+    assert isinstance(row, Rejected) and row.detail.endswith("set data.languages: {ga-IE: cy} (Welsh: Celtic)")
+    data = params.Data(source="table", languages={"ga-IE": "cy"}, table=params.Table(path=path))
+    (row,) = table.utterances(data, Path("unused"))
+    assert isinstance(row, Utterance) and row.language == "cy"
 
 
 @pytest.mark.parametrize(
