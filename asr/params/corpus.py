@@ -25,6 +25,7 @@ Source: TypeAlias = Literal[
     "kaldi",
     "lhotse",
     "subtitles",
+    "aishell",
 ]
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"  # of a corpus or test set, which becomes a folder's
 FOLDER_LAYOUTS = {*get_args(Source)} - {"synthetic", "table", "tuxpaint", "huggingface"}  # these read data.path

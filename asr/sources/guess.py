@@ -18,6 +18,7 @@ _BY_NAME = {
 }
 _BY_ENDING = {
     ".trans.txt": "librispeech",
+    "aishell_transcript_v0.8.txt": "aishell",
     ".parquet": "huggingface",
     ".arrow": "huggingface",
     ".srt": "subtitles",

@@ -167,6 +167,26 @@ def subtitles(root: Path) -> None:
         lines(root / split / "talk.srt", *cues)
 
 
+def aishell(root: Path) -> None:
+    spoken = []
+    for n, said in enumerate(CORPUS):
+        speaker = f"S{n:04}"
+        name = f"BAC009{speaker}W0{n:03}"
+        clip(root / "wav" / SPELLED[said.split] / speaker / f"{name}.wav", n)
+        spoken.append(f"{name} {' '.join(_segmented(said.text))}")
+    lines(root / "transcript" / "aishell_transcript_v0.8.txt", *spoken)
+
+
+def written(source: str, text: str) -> str:
+    """How a text of `CORPUS` comes out of a source."""
+    return text.replace(" ", "") if source == "aishell" else text
+
+
+def _segmented(text: str) -> list[str]:
+    """As the corpus has it: words, of which the spaces are no part."""
+    return [text[first : first + 2] for first in range(0, len(text), 2)]
+
+
 LAYOUTS: dict[str, Callable[[Path], None]] = {
     "common_voice": common_voice,
     "fleurs": fleurs,
@@ -177,4 +197,5 @@ LAYOUTS: dict[str, Callable[[Path], None]] = {
     "kaldi": kaldi,
     "lhotse": lhotse,
     "subtitles": subtitles,
+    "aishell": aishell,
 }
