@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr.corpora import corpus, manifest
+from asr.corpora import corpus, manifest, sieve
 from asr.corpora.rejects import read_rejects
 from asr.errors import UserError
 from asr.params import Data, Split
@@ -134,7 +134,7 @@ def test_rows_are_the_same_however_many_are_in_memory(tmp_path: Path, monkeypatc
         utterance(0),
     ]
     at_once = corpus.write(rows, tmp_path / "a", DATA)
-    monkeypatch.setattr(corpus, "ROWS_AT_ONCE", 3)
+    monkeypatch.setattr(sieve, "ROWS_AT_ONCE", 3)
     assert str(corpus.write(rows, tmp_path / "b", DATA)) == str(at_once)
     assert list(manifest.read(tmp_path / "a")) == list(manifest.read(tmp_path / "b"))
     assert reasons(tmp_path / "a") == reasons(tmp_path / "b")
@@ -157,7 +157,7 @@ def test_nothing_but_manifest_and_rejects_is_left(tmp_path: Path) -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=12), max_size=12))
 def test_what_has_been_seen_is_known_again(calls: list[list[str]]) -> None:
-    seen, known = corpus.Seen(), set()
+    seen, known = sieve.Seen(), set()
     for names in calls:
         expected = []
         for name in names:
