@@ -25,7 +25,7 @@ from lib.corpora import tuxpaint_clips
 from lib.processes import measured
 from lib.results import RESULTS, Target, report, table
 from lib.rows import Rows
-from lib.trainings import Training, prepared, train_as_ours
+from lib.trainings import prepared, train_as_ours
 
 from asr.cache import cache_folder
 from asr.errors import UserError
@@ -111,18 +111,9 @@ def _trained(work: Path, parts: Sequence[str]) -> tuple[list[Path], Path]:
     job = prepared(work / "job", wer.choose(tuxpaint_clips(work / "tuxpaint", plan.languages), plan), plan.checkpoint)
     models = []
     for seed in plan.seeds if "wer" in parts else plan.seeds[:1]:
-        training = Training(
-            plan.max_steps,
-            plan.batch_size,
-            seed,
-            plan.precision,
-            plan.window_s,
-            learning_rate=plan.learning_rate,
-            warmup_steps=plan.warmup_steps,
-        )
         models.append(work / f"trained-{seed}" / "model")
         if not (models[-1] / "config.json").exists():
-            train_as_ours(job, models[-1].parent, training)
+            train_as_ours(job, models[-1].parent, plan.training(seed))
     return models, job / "features"
 
 

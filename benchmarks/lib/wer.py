@@ -44,6 +44,17 @@ class Plan:
     precision: str = "bf16"
     checkpoint: str = "openai/whisper-base"
 
+    def training(self, seed: int) -> Training:
+        return Training(
+            self.max_steps,
+            self.batch_size,
+            seed,
+            self.precision,
+            self.window_s,
+            learning_rate=self.learning_rate,
+            warmup_steps=self.warmup_steps,
+        )
+
 
 def choose(clips: Sequence[Utterance], plan: Plan) -> list[Utterance]:
     """Test clips of many words, and at most `n_train` others that share no text with them, all drawn by a hash."""
@@ -76,15 +87,7 @@ def measure(folder: Path, clips: Sequence[Utterance], plan: Plan) -> dict[str, A
     rows = Rows(folder, asdict(plan))
     for seed in plan.seeds:
         notebook, ours = folder / f"notebook-{seed}", folder / f"ours-{seed}"
-        training = Training(
-            plan.max_steps,
-            plan.batch_size,
-            seed,
-            plan.precision,
-            plan.window_s,
-            learning_rate=plan.learning_rate,
-            warmup_steps=plan.warmup_steps,
-        )
+        training = plan.training(seed)
         rows.get(f"notebook {seed}", _train, train_as_notebook, job, notebook, training)
         _hear(rows, f"notebook {seed}", job, notebook / "model", MAX_WINDOW_S, plan)
         rows.get(f"ours {seed}", _train, train_as_ours, job, ours, training)
