@@ -1,5 +1,7 @@
 """A language as a corpus names it ("Spanish", "es-MX") -> Whisper's code for it ("es")."""
 
+from collections.abc import Mapping
+
 # Codes and names as in openai/whisper's tokenizer.py.
 _LANGUAGES = """
     en english, zh chinese, de german, es spanish, ru russian, ko korean, fr french, ja japanese, pt portuguese,
@@ -30,7 +32,14 @@ NAMES = dict(_pairs(_LANGUAGES))
 _CODES = {name: code for code, name in _pairs(_LANGUAGES) + _pairs(_ALIASES)} | {code: code for code in NAMES}
 
 
-def language_code(name: str) -> str | None:
-    """Whisper's code for a language's code or English name, whatever its case and region; None if it has none."""
+def language_code(name: str, instead: Mapping[str, str] | None = None) -> str | None:
+    """Whisper's code for a language's code or English name, whatever its case and region; None if it has none.
+
+    `instead` has what stands for a language: by its name, or by its code, whatever the region.
+    """
+    instead = instead or {}
     plain = name.strip().casefold()
-    return _CODES.get(plain) or _CODES.get(plain.replace("_", "-").split("-")[0])
+    short = plain.replace("_", "-").split("-")[0]
+    code = _CODES.get(plain) or _CODES.get(short)
+    other = instead.get(name) or instead.get(code or short)
+    return language_code(other) if other else code

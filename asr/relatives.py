@@ -1,7 +1,7 @@
 """A language that Whisper does not know -> its nearest relative that Whisper does know, whose token may stand for it.
 
-Kinship is that of Glottolog's classification (https://glottolog.org). Where no relative is known to Whisper there is no
-hint: the token of a language of the same script, or of the one that its speakers write else, is a start then.
+Kinship is that of Glottolog's classification (https://glottolog.org); constructed languages have what they were made
+from. Where no relative is known to Whisper (Guarani, Quechua, Mayan, Wolof, Abkhaz) there is no hint.
 """
 
 from asr.languages import NAMES
@@ -31,7 +31,10 @@ _RELATIVES = """
     nan zh Sinitic, hak zh Sinitic, gan zh Sinitic, hsn zh Sinitic, yue zh Sinitic, dz bo Tibetic, shn th Tai,
     pap es Iberian-based, cbk es Spanish-based, tpi en English-based, bi en English-based, pcm en English-based,
     gcf ht French-based, mfe ht French-based, rcf ht French-based, eo es its Romance words,
-    ia it its Romance words, vot fi Finnic, isv ru Slavic, ab ka Caucasian neighbours"""
+    ia it its Romance words, vot fi Finnic, isv ru Slavic, liv et Finnic, koi fi Uralic, kea pt Portuguese-based,
+    pcd fr Oïl, frp fr Gallo-Romance, lmo it Gallo-Italic, pms it Gallo-Italic, aeb ar Arabic, acm ar Arabic,
+    bas ln Bantu, ewo ln Bantu, dua ln Bantu, tw yo Kwa and Volta-Niger, ee yo Kwa and Volta-Niger,
+    nia id Malayo-Polynesian, cnh my Tibeto-Burman"""
 
 
 def _parsed() -> dict[str, tuple[str, str]]:

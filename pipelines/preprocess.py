@@ -19,7 +19,7 @@ from pathlib import Path
 import apache_beam as beam
 
 from asr import storage
-from asr.clips.numbers import speaks
+from asr.clips import text
 from asr.clips.plan import PlannedShard, copies_of, write_plan
 from asr.clips.tally import summary_lines, total
 from asr.clips.tokens import FRONT_END, TOKENIZER, Labeller
@@ -55,13 +55,10 @@ def preprocess(corpus: Corpus, base: Path, features: Path, work: Path, params: P
     """Fills `features` with shards, rejects, a picture and the index. Raises `UserError` if a split has no row left."""
     started = time.monotonic()
     labeller = Labeller(base)
-    for language in manifest.languages(corpus.manifest):
+    languages = manifest.languages(corpus.manifest)
+    for language in languages:
         labeller.prefix(language)  # raises for one that the checkpoint does not know
-        if params.text.of(language).digits == "spell" and not speaks(language):
-            raise UserError(
-                f"text.digits: num2words has no numbers in {language!r}; set text.by_language: "
-                f"{{{language}: {{digits: keep}}}}, or spell them in the corpus"
-            )
+    text.check(params.text, languages)
     root = _features_root(features, work)
     check_reach(root or str(work), *manifest.count_local(corpus.manifest))
     fingerprint = fingerprint_of(corpus.manifest, base, params)

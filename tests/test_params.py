@@ -41,6 +41,9 @@ def test_every_recipe_parses_and_starts_with_its_command(path):
         ({"model": {"window_s": 31}}, "model.window_s: 31: input should be less than or equal to 30"),
         ({"audio": {"max_s": 31}}, "audio.max_s: 31"),
         ({"train": None}, "train: None"),
+        ({"text": {"by_language": {"hi": {"lowercas": True}}}}, "text.by_language.hi.lowercas: .*mean lowercase?"),
+        ({"text": {"by_language": {"Hindi": {}}}}, "text.by_language.Hindi"),
+        ({"text": {"by_language": {"hi": {"by_language": {}}}}}, "text.by_language.hi.by_language: unknown"),
     ],
 )
 def test_a_mistake_is_named_with_its_value_and_the_remedy(content, line):

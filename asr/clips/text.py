@@ -2,8 +2,11 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
-from asr.clips.numbers import spelled
+from asr.clips.numbers import speaks, spelled
+from asr.errors import UserError
+from asr.languages import NAMES, language_code
 from asr.params import Text
 
 # What no reader sees and no speaker says: control characters that are no space, annotation anchors, and Unicode's
@@ -39,19 +42,41 @@ def trained_text(text: str, rules: Text, language: str = "") -> str:
     `remove_punctuation` makes spaces of punctuation and symbols, but for those within a word or a number. `lowercase`
     knows the final sigma of Greek and, where `language` is tr or az, that the dotless i is a letter of its own.
 
-    `rules.by_language` are applied first. Then, in this order: what nobody sees; quotes and dashes; Unicode; digits;
-    case; punctuation; spaces.
+    What `rules.by_language` says of `language` goes before the rest. In this order: what nobody sees goes; Unicode;
+    quotes and dashes, so that those which NFKC makes are plain too; digits, while the signs beside them tell what they
+    are; case; joiners; punctuation; spaces.
     """
-    if rules.by_language:
-        rules = rules.of(language)
+    rules = rules.of(language)
+    once = _ruled(text, rules, language)
+    # What hid a number may be gone, and "5 %" without its sign is a five.
+    return _ruled(once, rules, language) if rules.digits == "spell" else once
+
+
+def check(rules: Text, languages: Iterable[str]) -> None:
+    """Raises `UserError` for rules of a language that is none of Whisper's, and numbers that cannot be spelled."""
+    for language in rules.by_language:
+        if language not in NAMES:
+            known = language_code(language)
+            remedy = f"it is {known}" if known else "name the one that stands for it in data.languages"
+            raise UserError(f"text.by_language: {language!r} is none of Whisper's codes; {remedy}")
+    silent = [language for language in languages if rules.of(language).digits == "spell" and not speaks(language)]
+    if silent:
+        kept = ", ".join(f"{language}: {{digits: keep}}" for language in silent)
+        raise UserError(
+            f"text.digits: num2words has no sure numbers in {', '.join(silent)}; "
+            f"set text.by_language: {{{kept}}}, or spell them in the corpus"
+        )
+
+
+def _ruled(text: str, rules: Text, language: str) -> str:
     text = _UNSEEN.sub("", text)
+    if rules.remove_punctuation:
+        text = text.translate(_ARMENIAN)
+    text = _composed(text, rules)
     if rules.quotes == "plain":
         text = text.translate(_QUOTES)
     if rules.dashes == "plain":
         text = text.translate(_DASHES)
-    if rules.remove_punctuation:
-        text = text.translate(_ARMENIAN)
-    text = _composed(text, rules)
     if rules.digits == "spell":
         text = _composed(spelled(text, language), rules)
     if rules.lowercase:

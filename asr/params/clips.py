@@ -52,9 +52,9 @@ class Text(Section):
     by_language: dict[LanguageCode, OwnRules] = {}
 
     def of(self, language: str) -> "Text":
-        """The rules of one language."""
+        """The rules of one language, a code of Whisper's."""
         own = self.by_language.get(language)
-        return self.model_copy(update=own.model_dump(exclude_none=True) if own else {})
+        return self.model_copy(update=own.model_dump(exclude_none=True)) if own else self
 
 
 class Features(Section):

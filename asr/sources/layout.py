@@ -65,10 +65,11 @@ def utterance(
     data: Data, name: str, audio: str | Path, text: str, language: str | None = None, **fields: Any
 ) -> Utterance | Rejected:
     """A row, whose audio's bytes are not known yet; `language` is as the corpus names it (None: `data.language`)."""
-    code = language_code(data.languages.get(language or "", language or data.language))
+    called = language or data.language
+    code = language_code(called, data.languages)
     if code is None:
-        remedy = f"set data.languages: {hint(str(language))}"
-        return Rejected(name, "unknown language", f"{language!r} is none of Whisper's; {remedy}")
+        detail = f"{called!r} is none of Whisper's; set data.languages: {hint(called)}"
+        return Rejected(name, "unknown language", detail)
     row = Utterance(name, referred(audio), text, code, **fields)
     length_s = row.duration_s if row.duration_s is not None else 1
     if not (0 <= row.start_s <= LONGEST_S and 0 < length_s <= LONGEST_S):  # a NaN is in no order

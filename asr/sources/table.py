@@ -222,7 +222,7 @@ def _times(row: Row) -> tuple[Seconds, Seconds | None]:
 
 def _language(row: Row, data: params.Data) -> str:
     name = row.get("language") or data.language
-    code = language_code(data.languages.get(name, name))
+    code = language_code(name, data.languages)
     if code is None:
         raise Unusable("unknown language", f"{name!r} is none of Whisper's; set data.languages: {hint(name)}")
     return code

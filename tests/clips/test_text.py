@@ -4,14 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.clips.text import trained_text
+from asr.clips.text import check, trained_text
+from asr.errors import UserError
 from asr.params import Text
 
 AS_IT_IS = Text(unicode="none")
 SPOKEN = Text(lowercase=True, remove_punctuation=True)
 
 # Every kind of character that a rule looks at, so that their meetings are tried too.
-CHARACTERS = "“»–07,. %aİIΣßé\u0301\u0327ﬁ½१ न्र\u09cdমی\u064eخ՞'’-·.:⁄_€。\u200b\u200c\u200d\u00ad\ufe0f\x00\n\u00a0👩"
+CHARACTERS = (
+    "“»–⁻07,.1/$ %aİIΣßé\u0301\u0327ﬁ½१ न्र\u09cdমی\u064eخ՞'’-·.:⁄_€。\u200b\u200c\u200d\u00ad\ufe0f\x00\n\u00a0👩"
+)
 
 
 def test_the_default_composes_accents_and_trims_spaces():
@@ -98,7 +101,7 @@ def test_the_result_is_stable_and_keeps_every_letter(text, rules):
 
 
 @given(
-    st.text(CHARACTERS, max_size=10),
+    st.text(CHARACTERS, max_size=10) | st.text("3510 ,./-%$⁻½²\u200d’.", max_size=6),
     st.builds(
         Text,
         unicode=st.sampled_from(["NFC", "NFKC", "none"]),
@@ -108,7 +111,7 @@ def test_the_result_is_stable_and_keeps_every_letter(text, rules):
         lowercase=st.booleans(),
         remove_punctuation=st.booleans(),
     ),
-    st.sampled_from(["en", "de", "fr", "tr", "hi"]),
+    st.sampled_from(["en", "de", "fr", "tr", "hi", "th", "ar", "uk"]),
 )
 def test_with_all_rules_the_result_is_stable_too(text, rules, language):
     once = trained_text(text, rules, language)
@@ -148,5 +151,31 @@ def test_what_a_language_does_not_say_is_as_the_section_has_it() -> None:
 
 
 def test_numbers_are_spelled_before_their_punctuation_goes() -> None:
-    rules = Text(digits="spell", lowercase=True, remove_punctuation=True)
+    rules = SPOKEN.model_copy(update={"digits": "spell"})
     assert trained_text("Nun: 1.250 Hunde (21).", rules, "de") == "nun eintausendzweihundertfünfzig hunde einundzwanzig"
+
+
+def test_a_number_whose_sign_goes_is_spelled_without_it() -> None:
+    assert trained_text("5 % off", Text(digits="spell"), "en") == "5 % off"
+    assert trained_text("5 % off", Text(digits="spell", remove_punctuation=True), "en") == "five off"
+
+
+def test_the_dashes_that_unicode_makes_are_plain_too() -> None:
+    assert trained_text("10⁻³", Text(unicode="NFKC", dashes="plain")) == "10-3"
+
+
+@pytest.mark.parametrize(
+    ("rules", "line"),
+    [
+        ({"by_language": {"iw": {}}}, "text.by_language: 'iw' is none of Whisper's codes; it is he"),
+        ({"by_language": {"ga": {}}}, "text.by_language: 'ga' is none of Whisper's codes; name the one that stands"),
+        ({"digits": "spell"}, r"text.digits: .* in hi, ko; set .* \{hi: \{digits: keep\}, ko: \{digits: keep\}\}"),
+    ],
+)
+def test_rules_that_cannot_be_followed_are_named_with_the_remedy(rules, line) -> None:
+    with pytest.raises(UserError, match=line):
+        check(Text.model_validate(rules), ["de", "hi", "ko"])
+
+
+def test_digits_may_be_kept_where_they_cannot_be_spelled() -> None:
+    check(Text.model_validate({"digits": "spell", "by_language": {"hi": {"digits": "keep"}}}), ["de", "hi"])
