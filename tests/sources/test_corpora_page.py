@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from asr import params
+from asr.clips.text import check, trained_text
 from asr.corpora import corpus, manifest
 from asr.corpora.rejects import read_rejects
 from asr.sources import SOURCES, kaldi, mixture
@@ -98,6 +99,16 @@ def test_the_page_shows_the_lines_of_every_source() -> None:
 def test_each_is_five_lines_or_a_few_more() -> None:
     snippets = re.findall(r"```yaml\n(data:.*?)```", PAGE, re.DOTALL)
     assert max(len(snippet.splitlines()) for snippet in snippets) <= 7
+
+
+def test_the_text_rules_of_the_page_make_the_texts_that_it_shows() -> None:
+    (snippet,) = re.findall(r"```yaml\n(text:.*?)```", PAGE, re.DOTALL)
+    rules = params.check(params.parse(snippet, "docs/corpora.md")).text
+    shown = re.findall(r"^\| ([a-z]{2}) \| (.+?) \| (.+?) \|$", PAGE[PAGE.index(snippet) :], re.MULTILINE)
+    check(rules, [language for language, _, _ in shown])
+    assert {"ar", "de", "en", "fr", "hi", "th", "tr", "uk"} <= {language for language, _, _ in shown}
+    for code, text, said in shown:
+        assert trained_text(text, rules, code) == said
 
 
 def test_the_commands_of_the_page_turn_kaldi_s_pipes_into_files() -> None:

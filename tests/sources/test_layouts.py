@@ -31,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def data(name: str, path: Any = "in", **fields: Any) -> params.Data:
-    return params.Data(source=name, path=path, language="it", **fields)
+    return params.Data(**{"source": name, "path": path, "language": "it"} | fields)
 
 
 def read(name: str, path: Any = "in", **fields: Any) -> list[Utterance | Rejected]:
@@ -222,6 +222,11 @@ def test_a_language_that_whisper_does_not_know_is_rejected_until_another_stands_
     assert {row.reason for row in found if isinstance(row, Rejected)} == {"unknown language"}
     assert "set data.languages: {ga-IE: " in found[0].detail  # type: ignore[union-attr]
     assert {row.language for row in rows("common_voice", languages={"ga-IE": "cy"})} == {"cy"}
+
+
+def test_another_language_may_stand_for_that_of_rows_which_name_none() -> None:
+    LAYOUTS["ljspeech"](Path("in"))
+    assert {row.language for row in rows("ljspeech", language="ga", languages={"ga": "cy"})} == {"cy"}
 
 
 def test_the_mark_of_utf_8_is_no_part_of_the_first_name() -> None:
