@@ -9,7 +9,7 @@ from asr.progress import say
 from asr.selection import files
 from asr.selection.filters import COLUMNS
 from asr.selection.heard import read_rates
-from asr.selection.selection import Rules, rows_of, select
+from asr.selection.selection import Rules, all_of, rows_of, select
 from asr.shards import read_columns, read_index
 from stages import stage
 
@@ -24,7 +24,8 @@ def main(features: Path, agreement: Path, manifest: Path, folder: Path) -> None:
         suffixes=[copy.suffix for copy in copies_of(choices.audio) if copy.suffix],
         seed=choices.data.seed,
     )
-    chosen = select(rows_of(read_columns(features, "train", list(COLUMNS)).to_pydict()), rules)
+    columns = read_columns(features, "train", ["id", "duration_s"] if rules.keep_all else list(COLUMNS)).to_pydict()
+    chosen = all_of(columns["id"], columns["duration_s"]) if rules.keep_all else select(rows_of(columns), rules)
     files.write(folder, chosen.ids, chosen.weights, chosen.set_aside, read_index(features))
     say(str(chosen))
 

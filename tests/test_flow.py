@@ -214,6 +214,23 @@ def test_another_learning_rate_trains_and_evaluates_only_and_the_way_back_comput
     assert (model.read_bytes(), project.json("run.json")) == before
 
 
+def test_cleaning_trains_anew_on_the_same_shards(project):
+    shards = (project.data / "features/index.json").read_bytes()
+    rate = read_columns(project.data / "features", "train", ["trained_text", "duration_s"]).to_pylist()
+    rates = sorted(len(row["trained_text"]) / row["duration_s"] for row in rate)
+    cleaning = {"clean": {"characters_a_second": [0.0, (rates[-2] + rates[-1]) / 2]}}
+    project.choose({"data": {**cleaning, "agreement": {"heard_by": "base", "max_wer": 1000.0}}})
+    assert sorted(ran(project.repro())) == ["agreement", "evaluate", "listing", "selection", "train"]
+    assert (project.data / "features/index.json").read_bytes() == shards
+    (gone,) = read_rejects(project.data / "selection", "set_aside.parquet")
+    assert gone.reason == "too many characters a second"
+    heard = pq.read_table(project.data / "agreement/heard.parquet")
+    assert len(heard) == read_index(project.data / "features").rows("train")
+    assert "Set aside from train" in (project.data / "report/report.html").read_text(encoding="utf-8")
+    project.choose({"data": {"clean": {"characters_a_second": None}, "agreement": {"heard_by": "none"}}})
+    assert ran(project.repro()) == ["listing"]  # all else comes from DVC's cache
+
+
 def test_a_further_test_set_is_heard_without_a_training(project):
     choices = {
         "foreign": {"source": "synthetic", "synthetic": {"languages": ["de"], "utterances": 12}},

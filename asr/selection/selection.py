@@ -28,6 +28,11 @@ class Rules:
     suffixes: Sequence[str] = ()
     seed: int = 1
 
+    @property
+    def keep_all(self) -> bool:
+        """Whether they set nothing aside and weigh all alike, whatever the rows are."""
+        return not (self.rates or self.shares) and self.clean == Clean()
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -53,6 +58,11 @@ class Selection:
             f"train: {self.n_kept:,} of {len(self.ids):,} utterances, {self.hours:.2f} hours; "
             f"set aside: {commonest(self.reasons)}"
         )
+
+
+def all_of(ids: list[str], durations_s: Sequence[float]) -> Selection:
+    """Every row alike."""
+    return Selection(ids, np.ones(len(ids)), [], sum(durations_s) / 3600)
 
 
 def select(rows: Sequence[Row], rules: Rules) -> Selection:

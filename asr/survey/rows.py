@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from asr.corpora.splits import normalised
 from asr.shards import Index, read_columns_of
 from asr.utterances import SPLITS
 
@@ -40,6 +41,11 @@ class Rows:
     @cached_property
     def languages(self) -> NDArray[np.str_]:
         return np.array(self.names["language"], np.str_)
+
+    @cached_property
+    def text_keys(self) -> list[tuple[str, str]]:
+        """What rows of one text share: language, and text without case, punctuation and spacing."""
+        return [*zip(self.names["language"], map(normalised, self.names["text"]), strict=True)]
 
     @cached_property
     def n_characters(self) -> Numbers:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from asr.corpora.splits import normalised
 from asr.survey.finding import N_EXAMPLES, Finding, quoted
 from asr.survey.rows import Flags, Rows
 
@@ -20,8 +19,7 @@ def _in_two_splits(keys: Sequence[object], rows: Rows) -> list[int]:
 
 
 def texts_in_two_splits(rows: Rows) -> Iterator[Finding]:
-    keys = [*zip(rows.of("language"), map(normalised, rows.of("text")), strict=True)]
-    if places := _in_two_splits(keys, rows):
+    if places := _in_two_splits(rows.text_keys, rows):
         yield Finding(
             "Texts of validation or test that train has too",
             len(places),
@@ -74,8 +72,7 @@ def repeated_sounds(rows: Rows) -> Iterator[Finding]:
 
 
 def repeated_texts(rows: Rows) -> Iterator[Finding]:
-    keys = [*zip(rows.of("language"), map(normalised, rows.of("text")), strict=True)]
-    if places := _later(keys, rows.in_split("train"), MANY_COPIES):
+    if places := _later(rows.text_keys, rows.in_split("train"), MANY_COPIES):
         texts = Counter(rows.of("text")[place] for place in places)
         yield Finding(
             "Texts that train has more than ten times",

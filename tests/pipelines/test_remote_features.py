@@ -72,7 +72,7 @@ def test_a_corpus_and_features_in_a_store_give_the_bytes_of_this_machine(clips, 
     assert read_columns(remote, "train", ["id"]) == read_columns(local, "train", ["id"])
 
     assert sorted(path.name for path in (folder / "features").rglob("*") if path.is_file()) == sorted(
-        ["index.json", "rejects.parquet", "overview.png", *3 * ["shards.json"]]
+        ["index.json", "rejects.parquet", "overview.png", "report.html", *3 * ["shards.json"]]
     )
     listed = json.loads((folder / "features/test/shards.json").read_text())
     assert {entry["name"]: entry["sha256"] for entry in listed} == {

@@ -11,7 +11,7 @@ from asr.errors import UserError
 from asr.params import Clean
 from asr.selection import files
 from asr.selection.filters import Row
-from asr.selection.selection import Rules, select
+from asr.selection.selection import Rules, all_of, select
 from asr.shards import read_index
 from tests.builders import example, write_features
 
@@ -34,6 +34,16 @@ def test_by_default_all_rows_stay() -> None:
     assert (chosen.weights == 1).all() and chosen.set_aside == []
     assert str(chosen) == "train: all 1,000 utterances, 1.00 hours"
     assert select([], Rules()).n_kept == 0
+
+
+def test_where_nothing_is_declared_the_rows_need_not_be_looked_at() -> None:
+    rows = [row(str(n)) for n in range(10)]
+    looked_at, not_looked_at = select(rows, Rules()), all_of([one.id for one in rows], [one.duration_s for one in rows])
+    assert str(looked_at) == str(not_looked_at) and looked_at.ids == not_looked_at.ids
+    assert (looked_at.weights == not_looked_at.weights).all()
+    assert Rules(suffixes=["~0.9"], max_rate=0.1).keep_all
+    for rules in (Rules(clean=QUIET), Rules(rates={"a": 1.0}), Rules(shares={"a": Share(1.0, None)})):
+        assert not rules.keep_all
 
 
 def test_copies_go_with_their_utterance_and_only_with_it() -> None:
