@@ -158,14 +158,16 @@ def test_a_split_without_a_usable_row_ends_with_its_reasons(corpus, scratch, tmp
         run(replace(corpus, manifest=tmp_path / "manifest"), scratch, tmp_path)
 
 
-def test_a_language_that_the_checkpoint_does_not_know_is_named_before_the_job(scratch, tmp_path):
-    rows = [Utterance(split, "a.wav", "Text.", "xx", split) for split in ("train", "validation", "test")]
+@pytest.mark.parametrize(("language", "said"), [("xx", "language 'xx'"), ("hi", "text.digits: .* in hi; set")])
+def test_a_language_that_cannot_be_labelled_or_spelled_is_named_before_the_job(language, said, scratch, tmp_path):
+    rows = [Utterance(split, "a.wav", "Text.", language, split) for split in ("train", "validation", "test")]
     manifest.write(rows, tmp_path / "manifest")
     write_rejects(tmp_path / "manifest", [])
     listing = Path(tmp_path / "listing.json")
     listing.write_text(json.dumps({}))
-    with pytest.raises(UserError, match="language 'xx'"):
-        run(Corpus(tmp_path / "manifest", listing), scratch, tmp_path)
+    spelling = PARAMS.model_copy(update={"text": params.Text(digits="spell")})
+    with pytest.raises(UserError, match=said):
+        run(Corpus(tmp_path / "manifest", listing), scratch, tmp_path, params=spelling)
 
 
 def test_what_a_machine_may_be_to_blame_for_is_tried_again(corpus, scratch, tmp_path, monkeypatch):
