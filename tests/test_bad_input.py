@@ -175,7 +175,7 @@ def test_a_number_of_workers_that_is_none_is_one_line(prepared, monkeypatch):
 
 
 def test_training_without_features_is_one_line(folder, monkeypatch):
-    paths = ("data/base", "data/features", "data/model", "data/run.json", "data/training")
+    paths = ("data/base", "data/features", "data/selection", "data/model", "data/run.json", "data/training")
     (said,) = refusal(train, *paths, monkeypatch=monkeypatch)
     assert said.startswith("error: data/features/index.json: no such file; ") and "dvc repro preprocess" in said
 
