@@ -18,7 +18,7 @@ def main(base: Path, features: Path, folder: Path, work: Path) -> None:
 
     suffixes = [copy.suffix for copy in copies_of(choices.audio) if copy.suffix]
     agreement.hear(base, features, folder, work, choices.evaluate.precision, suffixes)
-    shutil.rmtree(work)
+    shutil.rmtree(work, ignore_errors=True)
 
 
 if __name__ == "__main__":
