@@ -77,12 +77,14 @@ class Outcome:
 @dataclass(frozen=True)
 class Look:
     """What the page of the data needs besides the shards: the sections of params.yaml that made them, the manifest's
-    folder, where the sounds are found, and the suffixes of the ids of copies, which it leaves out.
+    folder, where the sounds are found, the suffixes of the ids of copies, which it leaves out, and how many labels of a
+    clip are not its text.
     """
 
     rules: Mapping[str, Any]
     manifest: Path
     suffixes: Sequence[str]
+    n_special: int
 
 
 def publish(outcome: Outcome, index: Index, home: str, work: Path, features: Path, look: Look) -> Survey:
@@ -101,7 +103,7 @@ def publish(outcome: Outcome, index: Index, home: str, work: Path, features: Pat
             (features / split / SHARDS).write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
     shutil.copyfile(work / REJECTS, features / REJECTS)
     draw(features / OVERVIEW, outcome.tallies, outcome.reasons, _samples(home, index))
-    surveyed = survey(read(features, index, look.suffixes), outcome.reasons)
+    surveyed = survey(read(features, index, look.suffixes), outcome.reasons, look.n_special)
     data_report.write(features, surveyed, outcome.reasons, look.rules, look.manifest)
     write_index(features, index)
     return surveyed

@@ -57,7 +57,7 @@ def preprocess(corpus: Corpus, base: Path, features: Path, work: Path, params: P
     labeller = Labeller(base)
     languages = manifest.languages(corpus.manifest)
     for language in languages:
-        labeller.prefix(language)  # raises for one that the checkpoint does not know
+        n_special = len(labeller.prefix(language)) + 1  # raises for one that the checkpoint does not know
     text.check(params.text, languages)
     root = _features_root(features, work)
     check_reach(root or str(work), *manifest.count_local(corpus.manifest))
@@ -80,7 +80,7 @@ def preprocess(corpus: Corpus, base: Path, features: Path, work: Path, params: P
     )
     rules = {name: getattr(params, name).model_dump() for name in SECTIONS}
     suffixes = [copy.suffix for copy in copies_of(params.audio) if copy.suffix]
-    surveyed = publish(outcome, index, home, work, features, Look(rules, corpus.manifest, suffixes))
+    surveyed = publish(outcome, index, home, work, features, Look(rules, corpus.manifest, suffixes, n_special))
     _clear(work, None if root else Path(home))
     _say_summary(outcome, time.monotonic() - started)
     for line in data_report.lines(surveyed):

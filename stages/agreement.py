@@ -9,7 +9,8 @@ from asr.selection import heard
 from stages import stage
 
 
-def main(base: Path, features: Path, folder: Path, work: Path) -> None:
+def main(listing: Path, base: Path, features: Path, folder: Path, work: Path) -> None:
+    """`listing` is not read: DVC compares it."""
     choices = params.load()
     if choices.data.agreement.heard_by == "none":
         heard.write_nothing(folder)

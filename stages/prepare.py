@@ -5,7 +5,6 @@ from pathlib import Path
 
 from asr import params
 from asr.corpora import corpus as corpora
-from asr.corpora.shares import write_shares
 from asr.progress import say
 from asr.sources import mixture
 from stages import stage
@@ -17,7 +16,6 @@ def main(listing: Path, corpus: Path, folder: Path) -> None:
     shutil.rmtree(corpus, ignore_errors=True)
     corpus.mkdir(parents=True)
     say(str(corpora.write(mixture.utterances(data, corpus), folder, data)))
-    write_shares(data, folder)
 
 
 if __name__ == "__main__":

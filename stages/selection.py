@@ -1,10 +1,10 @@
-"""features, agreement, manifest -> data/selection: which train utterances are trained on, and how often."""
+"""features, agreement -> data/selection: which train utterances are trained on, and how often."""
 
 from pathlib import Path
 
 from asr import params
 from asr.clips.plan import copies_of
-from asr.corpora.shares import read_shares
+from asr.corpora.shares import shares_of
 from asr.progress import say
 from asr.selection import files
 from asr.selection.filters import COLUMNS
@@ -14,13 +14,14 @@ from asr.shards import read_columns, read_index
 from stages import stage
 
 
-def main(features: Path, agreement: Path, manifest: Path, folder: Path) -> None:
+def main(listing: Path, features: Path, agreement: Path, folder: Path) -> None:
+    """`listing` is not read: DVC compares it."""
     choices = params.load()
     rules = Rules(
         clean=choices.data.clean,
         rates=read_rates(agreement),
         max_rate=choices.data.agreement.max_wer,
-        shares=read_shares(manifest),
+        shares=shares_of(choices.data),
         suffixes=[copy.suffix for copy in copies_of(choices.audio) if copy.suffix],
         seed=choices.data.seed,
     )

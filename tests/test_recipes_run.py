@@ -10,7 +10,6 @@ from ruamel.yaml import YAML
 from asr import params
 from asr.corpora import corpus, manifest
 from asr.corpora.rejects import read_rejects
-from asr.corpora.shares import write_shares
 from asr.params import Params
 from asr.recipes import merged
 from asr.shards import read_columns
@@ -63,7 +62,6 @@ def test_a_recipe_makes_features_of_its_layout(
     assert list(mixture.listing(data))
     Path("data/corpus").mkdir(parents=True)
     corpus.write(mixture.utterances(data, Path("data/corpus")), folder, data)
-    write_shares(data, folder)
     Path("listing.json").write_text("{}")
     preprocess(Corpus(folder, Path("listing.json")), scratch, Path("data/features"), Path("data/work"), choices)
 

@@ -35,7 +35,8 @@ _ARMENIAN = dict.fromkeys(map(ord, "՚՛՜՝՞՟"))  # stand over a vowel in the
 
 
 def trained_text(text: str, rules: Text, language: str = "") -> str:
-    """`text` after `rules`, trimmed, with single spaces and without what nobody sees. What comes out comes out again.
+    """`text` after `rules`, trimmed, with single spaces and without what nobody sees. What comes out comes out again,
+    but for digits that were kept for a sign which `remove_punctuation` has taken.
 
     Letters and digits always stay. So do the marks that carry the vowels of many scripts, and the zero-width joiners
     where they spell a word: beside a virama (Indic) and between Arabic letters (Persian), after RFC 5892, appendix A.
@@ -46,10 +47,7 @@ def trained_text(text: str, rules: Text, language: str = "") -> str:
     quotes and dashes, so that those which NFKC makes are plain too; digits, while the signs beside them tell what they
     are; case; joiners; punctuation; spaces.
     """
-    rules = rules.of(language)
-    once = _ruled(text, rules, language)
-    # What hid a number may be gone, and "5 %" without its sign is a five.
-    return _ruled(once, rules, language) if rules.digits == "spell" else once
+    return _ruled(text, rules.of(language), language)
 
 
 def check(rules: Text, languages: Iterable[str]) -> None:

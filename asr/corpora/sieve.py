@@ -61,7 +61,9 @@ class Sieve:
                 self.n_utterances -= 1
                 self.duration_s -= row.duration_s or 0
                 source = row.source or ""
-                yield over_hours(row.id, source, self._max_hours[source] or 0)
+                why = over_hours(row.id, source, self._max_hours[source] or 0)
+                self.first_rejects.setdefault(why.reason, why)
+                yield why
 
     def _add(self, rows: list[Utterance]) -> None:
         self._cutter.add(rows)

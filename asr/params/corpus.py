@@ -156,8 +156,10 @@ class Data(Corpus):
 
     def _alone(self, part: Part) -> "Data":
         own = {name: getattr(part, name) for name in Corpus.model_fields}
-        if "language" not in part.model_fields_set:
-            own["language"] = self.language
+        own["languages"] = {**self.languages, **part.languages}
+        for name in ("language", "normalized"):
+            if name not in part.model_fields_set:
+                own[name] = getattr(self, name)
         return Data(**own, seed=self.seed, split=self.split)
 
     def _is_named_elsewhere(self) -> bool:

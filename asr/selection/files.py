@@ -1,5 +1,6 @@
 """A selection -> `data/selection`: a weight for each train row, in the order of the features, and what is set aside."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ def write(folder: Path, ids: list[str], weights: NDArray[np.float64], set_aside:
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table({"id": ids, "weight": weights}), folder / WEIGHTS, compression="zstd")
     write_rejects(folder, set_aside, SET_ASIDE)
-    summary = {"features": index.fingerprint, "rows": len(ids), "kept": int(np.count_nonzero(weights))}
+    summary = {"shards": _digest(index), "rows": len(ids), "kept": int(np.count_nonzero(weights))}
     (folder / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
 
 
@@ -39,7 +40,12 @@ def read(folder: Path, index: Index) -> Chosen:
         summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{folder / SUMMARY}: no such file; run `dvc repro selection`") from None
-    if (summary["features"], summary["rows"]) != (index.fingerprint, index.rows("train")):
+    if (summary["shards"], summary["rows"]) != (_digest(index), index.rows("train")):
         raise UserError(f"{folder} is the selection of other features; run `dvc repro -f selection`")
     weights = pq.read_table(folder / WEIGHTS, columns=["weight"])["weight"].to_numpy()
     return Chosen(None if (weights == weights[0]).all() else weights, summary["kept"])
+
+
+def _digest(index: Index) -> str:
+    """Of the train shards alone: other splits, or a rule that changes none of their bytes, make no other selection."""
+    return hashlib.sha256("".join(entry.sha256 for entry in index.splits.get("train", [])).encode()).hexdigest()

@@ -55,6 +55,7 @@ def edge_db(row: Row) -> float:
 
 def foreign(text: str, alphabet: str) -> list[str]:
     """The letters, marks and digits of `text` that are not in `alphabet`, in either case, each once."""
+    alphabet = unicodedata.normalize("NFC", alphabet)
     known = {*alphabet.lower(), *alphabet.upper(), *alphabet}
     written = dict.fromkeys(unicodedata.normalize("NFC", text))
     return [one for one in written if one not in known and unicodedata.category(one)[0] in "LMN"]

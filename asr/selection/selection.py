@@ -67,7 +67,10 @@ def all_of(ids: list[str], durations_s: Sequence[float]) -> Selection:
 
 def select(rows: Sequence[Row], rules: Rules) -> Selection:
     """Judges the utterances; their copies go with them. Raises `UserError` where none is left."""
+    ids = {row.id for row in rows}
     originals = {row.id: _original(row.id, rules.suffixes) for row in rows}
+    # Of a clip that is too long by itself, the faster copy is there alone.
+    originals |= {copy: copy for copy, original in originals.items() if original not in ids}
     utterances = [row for row in rows if originals[row.id] == row.id]
     found = _judged(utterances, rules)
     set_aside = [

@@ -19,7 +19,7 @@ def utterances(data: Data, corpus: Path) -> Iterator[Utterance | Rejected]:
         yield from source(data.source).utterances(data, corpus)
     for name, part in data.parts().items():
         folder = corpus / name
-        folder.mkdir()
+        folder.mkdir(parents=True, exist_ok=True)
         yield from (_named(row, name) for row in source(part.source).utterances(part, folder))
 
 

@@ -44,6 +44,10 @@ class Alphabet:
                 found[character.lower() if len(character.lower()) == 1 else character] += count
         return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
+    def digits(self) -> set[str]:
+        """Digits and other characters of numbers."""
+        return {character for character in self.counts if unicodedata.category(character)[0] == "N"}
+
     def strange(self) -> dict[str, int]:
         """Letters of a script that is none of the language's own, or that hardly any text has; commonest first."""
         letters, mains = self.letters(), self.main_scripts

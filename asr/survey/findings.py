@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from asr.evaluate.normalize import written_without_spaces
 from asr.survey.alphabet import Alphabet
 from asr.survey.finding import N_EXAMPLES, Finding, language_name
 from asr.survey.levels import unlikely_levels, unlikely_rates
@@ -14,11 +15,17 @@ from asr.survey.writing import unlikely_characters
 MIN_TEST_WORDS = 500  # under which a word error rate says little
 
 
+def _n_words(text: str) -> int:
+    return len(text.split())
+
+
 def small_tests(rows: Rows) -> Iterator[Finding]:
     texts, test = rows.of("text"), rows.in_split("test")
     few = {}
     for code, members in rows.groups():
-        n_words = sum(len(texts[place].split()) for place in np.flatnonzero(test & members).tolist())
+        # A character stands for a word where words are not set apart.
+        units = len if written_without_spaces(code) else _n_words
+        n_words = sum(units(texts[place]) for place in np.flatnonzero(test & members).tolist())
         if n_words < MIN_TEST_WORDS:
             few[code] = n_words
     if test.any() and few:

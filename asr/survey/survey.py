@@ -73,13 +73,14 @@ class Survey:
     random: list[Heard]
 
 
-def survey(rows: Rows, rejects: Mapping[str, int]) -> Survey:
+def survey(rows: Rows, rejects: Mapping[str, int], n_special: int = 5) -> Survey:
+    """`n_special` are the labels of a clip that are not its text: five, or three of English-only checkpoints."""
     texts = rows.of("trained_text")
     alphabets = {code: Alphabet.of(texts[n] for n in np.flatnonzero(members)) for code, members in rows.groups()}
     found = findings(rows, alphabets, rejects)
     drawn = sorted(range(len(rows)), key=lambda n: place(SEED, rows.of("id")[n]))[:N_LISTENED]
     return Survey(
-        _sizes(rows),
+        _sizes(rows, n_special),
         len(rows),
         float(rows.levels["duration_s"].sum() / 3600),
         len({*rows.of("speaker")} - {None}),
@@ -96,19 +97,19 @@ def survey(rows: Rows, rejects: Mapping[str, int]) -> Survey:
     )
 
 
-def _sizes(rows: Rows) -> list[Size]:
+def _sizes(rows: Rows, n_special: int) -> list[Size]:
     """By language, the one with most speech first, a line for each split that has some."""
     seconds = rows.levels["duration_s"]
     languages = sorted(rows.groups(), key=lambda item: -float(seconds[item[1]].sum()))
     return [
-        _size(rows, code, split, members & rows.in_split(split))
+        _size(rows, code, split, members & rows.in_split(split), n_special)
         for code, members in languages
         for split in SPLITS
         if (members & rows.in_split(split)).any()
     ]
 
 
-def _size(rows: Rows, code: str, split: str, members: Flags) -> Size:
+def _size(rows: Rows, code: str, split: str, members: Flags, n_special: int) -> Size:
     seconds = float(rows.levels["duration_s"][members].sum())
     n, n_characters = int(members.sum()), float(rows.n_characters[members].sum())
     n_labels = float(rows.n_labels[members].sum())
@@ -119,13 +120,10 @@ def _size(rows: Rows, code: str, split: str, members: Flags) -> Size:
         n,
         seconds / 3600,
         len(speakers),
-        (n_labels - PREFIX_AND_END * n) / max(1, n_characters),
+        (n_labels - n_special * n) / max(1, n_characters),
         n_labels / n,
         n_characters / max(1e-3, seconds),
     )
-
-
-PREFIX_AND_END = 5  # labels of a clip that are not its text, as multilingual checkpoints have them
 
 
 def _histogram(title: str, unit: str, values: Numbers, rows: Rows) -> Histogram:

@@ -10,12 +10,14 @@ from asr.survey.alphabet import Alphabet, mixed_words
 from asr.survey.finding import N_EXAMPLES, Finding, language_name, quoted
 from asr.survey.rows import Rows
 
+MOST_LETTERS = 200  # of an alphabet that a person would declare
 LOUD_SHARE = 0.5  # of the text's letters, from which it is in capitals
 
 
 def unlikely_characters(rows: Rows, alphabets: Mapping[str, Alphabet]) -> Iterator[Finding]:
     texts = rows.of("trained_text")
     mixed = [place for place, text in enumerate(texts) if mixed_words(text)]
+    of_two = {*mixed}
     if mixed:
         words = [word for place in mixed[:N_EXAMPLES] for word in mixed_words(texts[place])]
         yield Finding(
@@ -39,7 +41,7 @@ def unlikely_characters(rows: Rows, alphabets: Mapping[str, Alphabet]) -> Iterat
                 _alphabet_param(rows, members, alphabets),
                 0.9,
                 [f"{visible(letter)} ({count:,})" for letter, count in [*strange.items()][: 4 * N_EXAMPLES]],
-                [place for place in places if place not in set(mixed)],
+                [place for place in places if place not in of_two],
             )
     train = {one for place in np.flatnonzero(rows.in_split("train")).tolist() for one in texts[place]}
     unknown = Counter(one for place in np.flatnonzero(rows.in_split("test")).tolist() for one in texts[place])
@@ -65,7 +67,11 @@ def unlikely_characters(rows: Rows, alphabets: Mapping[str, Alphabet]) -> Iterat
 
 
 def _alphabet_param(rows: Rows, places: Sequence[int], alphabets: Mapping[str, Alphabet]) -> str:
-    """The usual letters of the language that most of the rows are in."""
+    """The usual letters and digits of the language that most of the rows are in, if they can be written down."""
     code = Counter(rows.of("language")[place] for place in places).most_common(1)[0][0]
-    letters = [letter for letter in alphabets[code].letters() if letter not in alphabets[code].strange()]
-    return f'data.clean.alphabet: {{{code}: "{"".join(sorted(letters))[:200]}"}}'
+    alphabet = alphabets[code]
+    strange = alphabet.strange()
+    letters = {letter for letter in alphabet.letters() if letter not in strange} | alphabet.digits()
+    if len(letters) > MOST_LETTERS:
+        return "the texts themselves: mend them"
+    return f'data.clean.alphabet: {{{code}: "{"".join(sorted(letters))}"}}'

@@ -1,5 +1,6 @@
 """asr/selection/selection.py: the weights of train rows, and files that remember which features they are of."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,11 @@ def test_copies_go_with_their_utterance_and_only_with_it() -> None:
     assert [why.id for why in chosen.set_aside] == ["b", "b~0.9", "b~noise"]
 
 
+def test_a_copy_whose_utterance_was_rejected_is_judged_by_itself() -> None:
+    rows = [row("a"), row("long~1.1", rms=0.0001), row("other~1.1")]
+    assert select(rows, Rules(clean=QUIET, suffixes=["~1.1"])).weights.tolist() == [1, 0, 1]
+
+
 def test_a_row_is_counted_once_for_its_first_reason() -> None:
     rules = Rules(clean=Clean(min_rms_dbfs=-50, audio_copies=1), rates={"a": 1.0}, max_rate=0.5)
     assert select([row("a", rms=0), row("b")], rules).reasons == {"too quiet": 1}
@@ -89,6 +95,12 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     chosen = files.read(folder, read_index(tmp_path / "features"))
     assert chosen.weights is not None and chosen.weights.tolist() == [0, 1, 2] and chosen.n_rows == 2
     assert [why.id for why in read_rejects(folder, files.SET_ASIDE)] == ["0"]
+
+
+def test_another_test_split_makes_no_other_selection(tmp_path: Path) -> None:
+    folder = written(tmp_path, [0.0, 1.0])
+    index = replace(read_index(tmp_path / "features"), fingerprint="f" * 16, rejected=3)
+    assert files.read(folder, index).n_rows == 1
 
 
 def test_equal_weights_are_none(tmp_path: Path) -> None:

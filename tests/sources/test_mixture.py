@@ -1,6 +1,5 @@
 """Several corpora at once: whose rows they are stays known, and each has splits of its own."""
 
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -9,8 +8,9 @@ import pytest
 from asr import params
 from asr.corpora import corpus, manifest
 from asr.corpora.rejects import read_rejects
-from asr.corpora.shares import Share, read_shares, write_shares
+from asr.corpora.shares import Share, shares_of
 from asr.errors import UserError
+from asr.params import compared
 from asr.sources import mixture
 from asr.utterances import Rejected, Utterance
 from tests.sources import layouts
@@ -101,21 +101,36 @@ def timed(name: str) -> dict[str, object]:
     return {"source": "table", "name": name, "table": {"path": "mine/timed.tsv"}}
 
 
+def test_a_corpus_of_which_nothing_fits_into_its_hours_is_one_line() -> None:
+    part = timed("mine")
+    lines(Path("mine/timed.tsv"), "id\taudio\ttext\tstart_s\tend_s\tsplit", "0\t0.wav\tMine.\t0\t0.5\ttrain")
+    with pytest.raises(UserError, match=r"all 1 rows of data\.sources were rejected: over max_hours"):
+        prepared(data_of({**part, "max_hours": 0.0001}))
+
+
+def test_what_the_mixture_says_of_languages_holds_for_each_corpus() -> None:
+    data = data_of(
+        {**TABLE, "languages": {"gd": "br"}}, LIBRISPEECH, languages={"ga": "cy", "gd": "cy"}, normalized=True
+    )
+    mine, other = data.parts().values()
+    assert mine.languages == {"ga": "cy", "gd": "br"} and other.languages == {"ga": "cy", "gd": "cy"}
+    assert mine.normalized and other.normalized
+
+
 def test_without_durations_hours_are_left_to_the_selection() -> None:
     rows = prepared(data_of({**TABLE, "max_hours": 0.0001}, LIBRISPEECH))
     assert len(rows) == 10 + len(CORPUS)
 
 
-def test_the_shares_stand_beside_the_manifest() -> None:
-    Path("manifest").mkdir()
-    write_shares(data_of({**LIBRISPEECH, "weight": 2.0}, {**TABLE, "max_hours": 3.5}), Path("manifest"))
-    assert json.loads(Path("manifest/sources.json").read_text()) == {
-        "librispeech": {"weight": 2.0, "max_hours": None},
-        "mine": {"weight": 1.0, "max_hours": 3.5},
-    }
-    assert read_shares(Path("manifest"))["mine"] == Share(1.0, 3.5)
-    write_shares(params.Data(), Path("manifest"))
-    assert read_shares(Path("manifest")) == {}
+def test_another_weight_is_compared_by_the_selection_alone() -> None:
+    def compare(weight: float) -> tuple[object, object]:
+        choices = params.check({"data": {"sources": [{**LIBRISPEECH, "weight": weight}, {**TABLE, "max_hours": 3.5}]}})
+        assert shares_of(choices.data) == {"librispeech": Share(weight, None), "mine": Share(1.0, 3.5)}
+        return compared.corpus(choices), compared.cleaning(choices)
+
+    (corpus_before, before), (corpus_after, after) = compare(1.0), compare(2.0)
+    assert corpus_before == corpus_after and before != after
+    assert shares_of(params.Data()) == {}
 
 
 def test_files_of_all_corpora_are_watched() -> None:

@@ -10,6 +10,7 @@ from asr.shards import read_index
 from asr.survey.alphabet import Alphabet, mixed_words
 from asr.survey.rows import Rows, read
 from asr.survey.survey import Survey, survey
+from asr.survey.writing import _alphabet_param
 from tests.builders import write_features
 from tests.faulty import FAULTS, faulty, flawless
 
@@ -73,6 +74,19 @@ def test_params_of_cleaning_can_be_pasted(found: Survey) -> None:
             name, _, value = one.param.removeprefix("data.clean.").partition(": ")
             content = parse(f"data:\n  clean:\n    {name}: {value}", "pasted")
             assert name in check(content).data.clean.model_fields_set
+
+
+def test_the_alphabet_to_be_pasted_has_the_digits_and_is_none_where_it_would_be_cut_off() -> None:
+    texts = ["el 1 y el 2"] * 50 + ["el ж"]
+    rows = Rows(
+        {"id": texts, "language": ["es"] * 51, "speaker": texts, "text": texts, "trained_text": texts, "digest": texts},
+        {name: np.ones(51) for name in ("duration_s", "peak", "rms", "clipped_share", "head_rms", "tail_rms")},
+        np.zeros(51, np.int8),
+        np.ones(51),
+    )
+    assert _alphabet_param(rows, [50], {"es": Alphabet.of(texts)}) == 'data.clean.alphabet: {es: "12ely"}'
+    many = {"es": Alphabet.of(["".join(map(chr, range(0x4E00, 0x4E00 + 300)))])}
+    assert _alphabet_param(rows, [50], many) == "the texts themselves: mend them"
 
 
 def test_sizes_and_histograms_hold_every_row_once(found: Survey) -> None:
