@@ -39,7 +39,7 @@ def speakers_in_two_splits(rows: Rows) -> Iterator[Finding]:
         yield Finding(
             "Speakers of validation or test that train has too",
             len(names),
-            f"They speak {len(places):,} utterances there. Known voices are easier.",
+            f"Utterances of theirs there: {len(places):,}. Known voices are easier.",
             "leave the corpus' split column empty, so that data.split cuts it",
             2.5,
             [*names][:N_EXAMPLES],

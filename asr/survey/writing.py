@@ -37,7 +37,7 @@ def unlikely_characters(rows: Rows, alphabets: Mapping[str, Alphabet]) -> Iterat
             yield Finding(
                 f"Letters that are strange to {language_name(code)}",
                 len(strange),
-                f"In {len(places):,} texts: of another script, or hardly ever written.",
+                f"Of another script, or hardly ever written. Texts that have them: {len(places):,}.",
                 _alphabet_param(rows, members, alphabets),
                 0.9,
                 [f"{visible(letter)} ({count:,})" for letter, count in [*strange.items()][: 4 * N_EXAMPLES]],
