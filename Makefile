@@ -5,7 +5,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 UV := 0.13.9
-EXTRAS := beam,formats,gcp,aws,train,flow,bench,dev
+EXTRAS := beam,formats,gcp,aws,train,transcribe,ctranslate2,demo,flow,bench,dev
 NAME ?= whisper
 ALIAS ?= champion
 # What the tests of a file share is made once.

@@ -22,7 +22,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from asr.errors import UserError
 from asr.evaluate.loops import ran_away, without_loop
 from asr.evaluate.prompts import check_generation_config, is_multilingual, prefix_of
-from asr.evaluate.search import beam, greedy, sampled
+from asr.evaluate.search import LookedUp, beam, greedy, sampled
 from asr.features import FRAMES_PER_SECOND
 from asr.loading.batches import Batch, EpochBatches
 from asr.models import checkpoints
@@ -159,25 +159,48 @@ def decode_batch(
     otherwise than the row says. Raises `UserError` for labels of another tokenizer.
     """
     features = batch["input_features"].to(network.device)
-    heard = _encoded(network, features, dtype)
+    heard = encoded(network, features, dtype)
     counts = Counter() if counts is None else counts
-    counts["clips"] += len(features)
     prefix = prefix_of(network, batch["decoder_input_ids"]).to(network.device)
     if language == DETECT:
         detected = network.detect_language(encoder_outputs=BaseModelOutput(heard.float()))
         counts["other_language"] += int((detected != prefix[:, 1]).sum())
         prefix[:, 1] = detected
-    seconds = batch["n_frames"] / FRAMES_PER_SECOND
-    bounds = (MIN_NEW_TOKENS + NEW_TOKENS_PER_SECOND * seconds).long()
-    bounds = bounds.clamp(max=network.config.max_target_positions - prefix.shape[1])
+    clips = Clips(batch["ids"], features, heard, prefix, batch["n_frames"])
+    return decode_clips(network, clips, beams=beams, counts=counts)
+
+
+@dataclass(frozen=True)
+class Clips:
+    """What is decoded together: `features` (B, M, T), what the encoder `heard` in them (B, T / 2, width), the `prefix`
+    (B, P) of each, how many of its frames are its own, (B,), and what `look_up` finds in `heard`, if that is known."""
+
+    ids: Sequence[str]
+    features: torch.Tensor
+    heard: torch.Tensor
+    prefix: torch.Tensor
+    n_frames: torch.Tensor
+    looked_up: LookedUp | None = None
+
+
+@torch.inference_mode()
+def decode_clips(
+    network: WindowedWhisper, clips: Clips, *, beams: int = 1, counts: Counter[str] | None = None
+) -> list[list[int]]:
+    """As `decode_batch`, from the encoder's state on."""
+    counts = Counter() if counts is None else counts
+    counts["clips"] += len(clips.ids)
+    bounds = (MIN_NEW_TOKENS + NEW_TOKENS_PER_SECOND * clips.n_frames / FRAMES_PER_SECOND).long()
+    bounds = bounds.clamp(max=network.config.max_target_positions - clips.prefix.shape[1])
     if beams > 1 or _asks_for_more_than_greedy(network):
-        found = beam(network, features, heard, prefix, bounds, beams)
+        found = beam(network, clips.features, clips.heard, clips.prefix, bounds, beams)
     else:
-        found = greedy(network, heard, prefix, bounds)
-    return _retried(network, heard, prefix, bounds, found, batch["ids"], counts)
+        found = greedy(network, clips.heard, clips.prefix, bounds, clips.looked_up)
+    return _retried(network, clips.heard, clips.prefix, bounds, found, clips.ids, counts)
 
 
-def _encoded(network: WindowedWhisper, features: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+@torch.inference_mode()
+def encoded(network: WindowedWhisper, features: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """The encoder's last state, (B, T / 2, width)."""
     n_at_once = ENCODED_AT_ONCE if features.device.type == "cpu" else len(features)
     with network.window_of(features), autocast(network.device, dtype):

@@ -6,7 +6,7 @@ ran away is returned as far as it came. Axis names: B batch, T frames, P tokens 
 
 from collections.abc import Callable, Sequence
 from itertools import takewhile
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from transformers import DynamicCache, EncoderDecoderCache, StoppingCriteria, StoppingCriteriaList
@@ -19,17 +19,22 @@ from asr.models.whisper import WindowedWhisper
 # Finished clips leave the batch as soon as they are a quarter of it: taking them out copies the others' caches.
 COMPACT_BELOW = 0.75
 Choice = Callable[[torch.Tensor, Sequence[int]], torch.Tensor]  # scores (B, vocabulary), clips (B) -> tokens (B)
+LookedUp: TypeAlias = Sequence[tuple[torch.Tensor, torch.Tensor]]  # keys and values of each layer, (B, H, T / 2, D)
 
 
 def greedy(
-    network: WindowedWhisper, heard: torch.Tensor, prefix: torch.Tensor, bounds: torch.Tensor
+    network: WindowedWhisper,
+    heard: torch.Tensor,
+    prefix: torch.Tensor,
+    bounds: torch.Tensor,
+    looked_up: LookedUp | None = None,
 ) -> list[list[int]]:
     """The likeliest token after the other: what `generate` returns.
 
     `heard` (B, T / 2, width) is the encoder's last state, in the dtype that it computed in; `prefix` (B, P); `bounds`
-    (B,) counts of new tokens.
+    (B,) counts of new tokens; `looked_up` what `look_up` finds in `heard`, if that is known.
     """
-    return _search(network, heard, prefix, bounds, lambda scores, _: scores.argmax(dim=-1))
+    return _search(network, heard, prefix, bounds, lambda scores, _: scores.argmax(dim=-1), looked_up)
 
 
 def sampled(
@@ -52,7 +57,12 @@ def sampled(
 
 
 def _search(
-    network: WindowedWhisper, heard: torch.Tensor, prefix: torch.Tensor, bounds: torch.Tensor, choose: Choice
+    network: WindowedWhisper,
+    heard: torch.Tensor,
+    prefix: torch.Tensor,
+    bounds: torch.Tensor,
+    choose: Choice,
+    looked_up: LookedUp | None = None,
 ) -> list[list[int]]:
     """Takes finished clips out of the batch, so that a long one costs little more than itself."""
     settings = network.generation_config
@@ -61,7 +71,7 @@ def _search(
     limits = bounds.tolist()
     clips = list(range(len(limits)))  # the clip in each row of the batch
     going = set(clips)
-    tokens, cache = prefix, _cache_of(network, heard)
+    tokens, cache = prefix, cache_of(looked_up or look_up(network, heard))
     while going:
         state = network.model.decoder(
             input_ids=tokens, encoder_hidden_states=heard, past_key_values=cache, use_cache=True
@@ -86,16 +96,24 @@ def _search(
     return found
 
 
-def _cache_of(network: WindowedWhisper, heard: torch.Tensor) -> EncoderDecoderCache:
+def look_up(network: WindowedWhisper, heard: torch.Tensor) -> LookedUp:
     """What each layer of the decoder looks up in `heard`: computed in its dtype, for this costs as much as all the
     decoder's steps on a short clip, and kept in float32."""
-    cache = DynamicCache()
+    found = []
     with autocast(heard.device, heard.dtype):
-        for number, layer in enumerate(network.model.decoder.layers):
-            looked_up = layer.encoder_attn
-            shape = (*heard.shape[:2], looked_up.num_heads, looked_up.head_dim)
-            keys, values = (part(heard).view(shape).transpose(1, 2) for part in (looked_up.k_proj, looked_up.v_proj))
-            cache.update(keys.float(), values.float(), number)
+        for layer in network.model.decoder.layers:
+            module = layer.encoder_attn
+            shape = (*heard.shape[:2], module.num_heads, module.head_dim)
+            keys, values = (part(heard).view(shape).transpose(1, 2) for part in (module.k_proj, module.v_proj))
+            found.append((keys.float(), values.float()))
+    return found
+
+
+def cache_of(looked_up: LookedUp) -> EncoderDecoderCache:
+    """As the decoder takes it; what a search does with it leaves `looked_up` as it is."""
+    cache = DynamicCache()
+    for number, (keys, values) in enumerate(looked_up):
+        cache.update(keys, values, number)
     return EncoderDecoderCache(DynamicCache(), cache)
 
 
