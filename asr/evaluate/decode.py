@@ -20,7 +20,7 @@ from transformers import WhisperTokenizer
 from transformers.modeling_outputs import BaseModelOutput
 
 from asr.errors import UserError
-from asr.evaluate.loops import ran_away, without_loop
+from asr.evaluate.loops import MIN_NEW_TOKENS, NEW_TOKENS_PER_SECOND, ran_away, without_loop
 from asr.evaluate.prompts import check_generation_config, is_multilingual, prefix_of
 from asr.evaluate.search import LookedUp, beam, greedy, sampled
 from asr.features import FRAMES_PER_SECOND
@@ -35,10 +35,6 @@ from asr.shards import hours
 BATCH_SIZE = 16
 # By a processor, which is no faster with more; the attention to a clip of 30 s holds 72 MB in base, more in others.
 ENCODED_AT_ONCE = 2
-# The bound on what is heard in a clip: far over any transcript (those of 0.4 s clips in Cyrillic have up to 60 tokens
-# a second, longer clips up to 25), so that only a decoder that runs away meets it.
-MIN_NEW_TOKENS = 32
-NEW_TOKENS_PER_SECOND = 40
 # Whisper's own fallback goes up in steps of 0.2; at 0.2 a loop met on real clips stays, from 0.4 on it ends.
 RETRY_TEMPERATURE = 0.6
 FROM_ROWS, DETECT = "row", "detect"

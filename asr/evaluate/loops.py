@@ -8,6 +8,10 @@ from collections.abc import Sequence
 
 MIN_REPEATS = 4
 MIN_TOKENS = 20
+# The bound on what is heard in a clip: far over any transcript (those of 0.4 s clips in Cyrillic have up to 60 tokens
+# a second, longer clips up to 25), so that only a decoder that runs away meets it.
+MIN_NEW_TOKENS = 32
+NEW_TOKENS_PER_SECOND = 40
 
 
 def period(tokens: Sequence[int]) -> int:

@@ -10,10 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr.errors import UserError
-from asr.transcription.timing import Timed
+from asr.utterances import Seconds
 
 EngineName: TypeAlias = Literal["torch", "ctranslate2"]
-ENGINES: tuple[EngineName, ...] = ("torch", "ctranslate2")
+ENGLISH = "en"
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Of the tokens of one clip: `confidences`, what the model gave each of them, and `starts_s`, when each began, with
+    the end of the last one after them."""
+
+    confidences: list[float]
+    starts_s: list[Seconds]
 
 
 @dataclass(frozen=True)
@@ -56,14 +65,14 @@ class Engine(Protocol):
 
 
 def check_family(folder: Path) -> None:
-    """Raises `UserError` for a folder without a Whisper checkpoint."""
+    """Raises `UserError` for a folder without a checkpoint of Whisper, CTranslate2's own included."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; name a checkpoint with --model (`dvc repro` makes data/model)")
     try:
         kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
     except (OSError, ValueError):
         raise UserError(f"{folder}: no config.json of a checkpoint in it; name one with --model") from None
-    if kind != "whisper":
+    if kind != "whisper" and not (folder / "model.bin").exists():
         raise UserError(f"{folder / 'config.json'}: model_type is {kind!r}; only whisper can be transcribed with here")
 
 

@@ -7,7 +7,6 @@ The method of openai/whisper's timing.py: the heads that are known to follow the
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -19,19 +18,11 @@ from transformers.models.whisper.generation_whisper import _median_filter
 from asr.evaluate.search import LookedUp, cache_of
 from asr.features import FRAMES_PER_SECOND
 from asr.models.whisper import FRAMES_PER_POSITION, WindowedWhisper
+from asr.transcription.engine import Timed
 from asr.utterances import Seconds
 
 SCORED_AT_ONCE = 128  # positions, each of which has a score for every token
 POSITIONS_PER_SECOND = FRAMES_PER_SECOND / FRAMES_PER_POSITION
-
-
-@dataclass(frozen=True)
-class Timed:
-    """Of the tokens of one clip: `confidences`, what the model gave each of them, and `starts_s`, when each began, with
-    the end of the last one after them."""
-
-    confidences: list[float]
-    starts_s: list[Seconds]
 
 
 @torch.inference_mode()

@@ -16,11 +16,9 @@ from asr.evaluate.decode import Clips, Listener, decode_clips, encoded
 from asr.evaluate.prompts import is_multilingual
 from asr.evaluate.search import LookedUp, cache_of, look_up
 from asr.models.whisper import trained_window_s
-from asr.transcription.engine import Heard
+from asr.transcription.engine import ENGLISH, Heard
 from asr.transcription.timing import time_tokens
 from asr.transcription.words import split_into_words
-
-ENGLISH = "en"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from transformers import WhisperTokenizer
 from transformers.models.whisper.tokenization_whisper import _combine_tokens_into_words
 
 from asr.languages import NAMES
-from asr.transcription.timing import Timed
+from asr.transcription.engine import Timed
 from asr.transcription.transcript import Word
 from asr.utterances import Seconds
 
