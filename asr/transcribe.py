@@ -85,10 +85,10 @@ def _run(options: argparse.Namespace, opened: ExitStack) -> int:
 
 def _transcribe(options: argparse.Namespace, inputs: list[Input], folder: Folder | None) -> int:
     """The number of recordings that could not be heard."""
-    from asr.transcription import engine  # with torch, which takes seconds
+    from asr.transcription import engines  # with torch, which takes seconds
     from asr.transcription.recordings import Failed, Transcriber
 
-    chosen = engine.load(options.model, options.engine, options.precision)
+    chosen = engines.load(options.model, options.engine, options.precision)
     if options.window_s is not None:
         chosen.window_s = options.window_s
     transcriber = Transcriber(chosen, options.language)

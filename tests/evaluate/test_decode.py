@@ -171,7 +171,7 @@ def test_what_is_heard_in_a_clip_does_not_depend_on_how_many_are_encoded_at_once
 def test_the_prefix_ends_where_the_text_begins_and_a_clip_ends_at_its_bound(scratch, sounds, monkeypatch):
     seen = []
 
-    def greedy(network, heard, prefix, bounds):
+    def greedy(network, heard, prefix, bounds, looked_up):
         seen.append((prefix, bounds))
         return [[] for _ in bounds]
 

@@ -16,7 +16,7 @@ from asr import transcribe
 from asr.clips.tokens import Labeller
 from asr.evaluate.decode import transcribe as evaluated
 from asr.features import RATE_HZ, log_mel
-from asr.transcription import engine
+from asr.transcription import engines
 from asr.transcription.recordings import Failed, Transcriber
 from tests.builders import decoded, example, write_features
 
@@ -30,7 +30,7 @@ def clips(real_clips):
 
 @pytest.fixture(scope="module")
 def loaded(scratch):
-    return engine.load(scratch, "torch")
+    return engines.load(scratch, "torch")
 
 
 @pytest.fixture
