@@ -73,7 +73,7 @@ lock:  ## resolve requirements.lock anew
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 --no-annotate --no-header --upgrade --output-file requirements.lock
 
 clean:  ## remove .venv and all that was generated, but not DVC's cache or the experiments
-	rm -rf $(VENV) data/base data/corpus data/listing.json data/checkpoint.json data/sets.json data/agreement.json data/cleaning.json data/manifest data/features data/sets data/agreement data/selection data/model data/baseline data/baseline_sets data/report data/run.json data/work data/training
+	rm -rf $(VENV) data/base data/corpus data/listing.json data/checkpoint.json data/sets.json data/agreement.json data/cleaning.json data/exports.json data/manifest data/features data/sets data/agreement data/selection data/model data/baseline data/baseline_sets data/report data/export data/run.json data/work data/training
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16

@@ -15,6 +15,7 @@ from asr.params.corpus import (
     TuxpaintLanguage,
 )
 from asr.params.evaluation import Evaluate, TestSet
+from asr.params.export import Export, ExportFormat
 from asr.params.reading import Params, check, load, parse
 from asr.params.training import Lora, LoraModule, Model, Schedule, Scratch, SpecAugment, Train
 
@@ -26,6 +27,8 @@ __all__ = [
     "CommonVoice",
     "Data",
     "Evaluate",
+    "Export",
+    "ExportFormat",
     "Features",
     "HuggingFace",
     "Lora",

@@ -1,4 +1,4 @@
-"""The section `data` -> what each stage compares of it, with what params.yaml leaves out.
+"""The sections `data` and `export` -> what each stage compares of them, with what params.yaml leaves out.
 
 DVC refuses a param that it is told to compare and that params.yaml leaves out, so that the listing writes these down.
 """
@@ -24,6 +24,11 @@ def cleaning(choices: Params) -> dict[str, Any]:
     clean, max_wer = choices.data.clean.model_dump(), choices.data.agreement.max_wer
     shares = {name: (part.weight, part.max_hours) for name, part in choices.data.named_sources().items()}
     return {"clean": clean, "max_wer": max_wer, "shares": shares, "seed": choices.data.seed, **_copies(choices)}
+
+
+def export(choices: Params) -> dict[str, Any]:
+    """What is written besides the checkpoint."""
+    return choices.export.model_dump()
 
 
 def _copies(choices: Params) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from asr.errors import UserError
 from asr.params.clips import Audio, Features, Text
 from asr.params.corpus import Data
 from asr.params.evaluation import Evaluate
+from asr.params.export import Export
 from asr.params.section import Section
 from asr.params.training import Model, Train
 
@@ -28,6 +29,7 @@ class Params(Section):
     model: Model = Model()
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
+    export: Export = Export()
 
 
 def load(path: str | Path = "params.yaml") -> Params:

@@ -27,6 +27,7 @@ from asr.utterances import Seconds
 
 CONVERTED = "model.bin"  # in a folder that CTranslate2's converter has written
 SECONDS_PER_POSITION = 2 / FRAMES_PER_SECOND
+MAX_LENGTH = 448  # positions of Whisper's decoder
 
 
 class CTranslate2Engine:
@@ -69,11 +70,26 @@ class CTranslate2Engine:
         self, encoded: ctranslate2.StorageView, n_frames: Sequence[int], languages: Sequence[str], keys: Sequence[str]
     ) -> list[Heard]:
         prompts = [self._prompt(language) for language in languages]
-        bound = MIN_NEW_TOKENS + int(NEW_TOKENS_PER_SECOND * max(n_frames) / FRAMES_PER_SECOND)
-        found = self._whisper.generate(encoded, prompts, beam_size=1, max_length=min(448, bound + len(prompts[0])))
-        tokens = [_ended(list(result.sequences_ids[0]), bound) for result in found]
+        tokens = self.decode(encoded, prompts, n_frames)
         timed = self._timed(encoded, n_frames, languages, tokens)
         return [Heard(*both) for both in zip(tokens, timed, strict=True)]
+
+    def decode(
+        self, encoded: ctranslate2.StorageView, prompts: Sequence[list[int]], n_frames: Sequence[int]
+    ) -> list[list[int]]:
+        """The new tokens of each window, after its prompt, greedily."""
+        bounds = [MIN_NEW_TOKENS + int(NEW_TOKENS_PER_SECOND * frames / FRAMES_PER_SECOND) for frames in n_frames]
+        longest = min(MAX_LENGTH, max(bounds) + len(prompts[0]))
+        found = self._whisper.generate(encoded, list(prompts), beam_size=1, max_length=longest)
+        return [_ended(list(of.sequences_ids[0]), bound) for of, bound in zip(found, bounds, strict=True)]
+
+    def prompts_of(self, labels: Sequence[Sequence[int]]) -> list[list[int]]:
+        """What of label sequences stands before the text."""
+        n_prefix = 4 if self._whisper.is_multilingual else 2
+        return [list(sequence[:n_prefix]) for sequence in labels]
+
+    def text(self, tokens: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True)).strip()
 
     def words(self, tokens: Sequence[int], language: str) -> list[tuple[str, list[int]]]:
         return split_into_words(self._tokenizer, tokens, language)
