@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
+from logging import ERROR
 from pathlib import Path
 
 import ctranslate2
@@ -34,6 +35,7 @@ class CTranslate2Engine:
     def __init__(self, folder: Path, precision: str = "auto") -> None:
         """`folder` is a checkpoint, which is converted first, or one that has been; `precision` a compute type of
         CTranslate2's, or the best float one (`auto`)."""
+        ctranslate2.set_log_level(ERROR)  # it warns of weights that it computes in another dtype
         compute_type = {"auto": "default", "bf16": "bfloat16"}.get(precision, precision)
         tokenizer = WhisperTokenizer.from_pretrained(folder)
         self._tokenizer = tokenizer
