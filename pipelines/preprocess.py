@@ -16,8 +16,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import apache_beam as beam
-
 from asr import storage
 from asr.clips import text
 from asr.clips.plan import PlannedShard, copies_of, write_plan
@@ -31,12 +29,12 @@ from asr.params import Params
 from asr.progress import say
 from asr.shards import FEATURES_VERSION, Index, sha256_of
 from asr.utterances import Seconds
-from pipelines.options import check_reach, runner_name, runner_options, runs_here
+from pipelines.options import check_reach, runner_options
 from pipelines.outcome import Look, Outcome, publish
 from pipelines.progress import reported
 from pipelines.receipts import finished
+from pipelines.running import run
 from pipelines.shard_job import Job, build
-from pipelines.watchdog import RESUME, ending_with_interrupt
 
 PLAN = "plan.parquet"
 SECTIONS = ("audio", "text", "features")  # of params.yaml, which decide the bytes of shards
@@ -137,22 +135,7 @@ def _run(job: Job, planned: list[PlannedShard]) -> None:
     if not missing:
         return
     source_mb = sum(shard.source_bytes for shard in missing) / 1e6
-    options = runner_options(len(missing), source_mb, job.home)
-    is_here = runs_here(options)
-    try:
-        with ending_with_interrupt(is_here), beam.Pipeline(options=options) as pipeline:
-            build(pipeline, job, missing)
-    except UserError:
-        raise
-    except Exception as error:
-        # Each runner wraps what a worker raised in its own way, but all keep its last line.
-        failed = re.search(r"ShardFailed: (.*?)(?: \[while running|\\n|\n|$)", f"{type(error).__name__}: {error}")
-        if failed:
-            raise UserError(f"{failed[1]}; {RESUME} when that is mended") from error
-        if is_here:
-            raise
-        said = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise UserError(f"{runner_name()}: {said} ({type(error).__name__}); {RESUME} when that is mended") from error
+    run(runner_options(len(missing), source_mb, job.home), lambda pipeline: build(pipeline, job, missing))
 
 
 def _clear(work: Path, home: Path | None) -> None:
