@@ -22,9 +22,10 @@ from asr.experiments import shown
 from asr.experiments.address import tracking_uri
 from asr.experiments.journal import JOURNALS, History, Journal, Record, curve
 from asr.experiments.machine import exit_on_sigterm, system_metrics
+from asr.experiments.packaging import package
 from asr.experiments.provenance import git_commit
 from asr.experiments.sender import Sender
-from asr.experiments.store import Store, package
+from asr.experiments.store import Store
 
 EXPERIMENT = "whisper-fine-tuning"
 
@@ -164,8 +165,8 @@ class Run:
     def log_model(self, checkpoint: str | Path, name: str = "model") -> None:
         """Log a checkpoint with its processor, and make the model in MLflow that metrics are linked to.
 
-        If LOG_MODEL is 1 in the environment, that model holds the checkpoint as `mlflow.transformers.load_model` reads
-        it, with signature and requirements: as many bytes once more.
+        If LOG_MODEL is 1 in the environment, that model holds the checkpoint as `mlflow.transformers.load_model` and
+        `mlflow models serve` read it, with signature and requirements: as many bytes once more.
         """
         self.log_artifact(checkpoint)
         if os.environ.get("LOG_MODEL", "0") in ("", "0"):

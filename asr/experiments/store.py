@@ -1,11 +1,9 @@
-"""A journal's records -> a run of MLflow, each of them once. The only module that imports MLflow."""
+"""A journal's records -> a run of MLflow, each of them once. Beside `packaging` the only module that imports MLflow."""
 
 import itertools
 import json
-import logging
 from collections.abc import Iterable
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -222,34 +220,6 @@ class Store:
     def _find(self, experiment_id: str, journal: str) -> str | None:
         runs = self.client.search_runs([experiment_id], f"tags.journal = '{journal}'", max_results=1)
         return runs[0].info.run_id if runs else None
-
-
-def package(checkpoint: Path, folder: Path) -> None:
-    """Write a checkpoint with its processor as a model for `mlflow.transformers.load_model` and `mlflow.pyfunc`.
-
-    The latter takes float32 samples at 16 kHz, and gives what is heard in them.
-    """
-    set_environment()
-    logging.getLogger("mlflow.transformers").setLevel(logging.ERROR)  # it misses the hub's card of a local model
-    import numpy as np
-    from mlflow import transformers as flavour
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema, TensorSpec
-    from transformers import WhisperForConditionalGeneration, WhisperProcessor
-
-    checkpoint = checkpoint.resolve()  # MLflow would look a relative path up at the hub
-    processor = WhisperProcessor.from_pretrained(checkpoint)
-    flavour.save_model(
-        {
-            "model": WhisperForConditionalGeneration.from_pretrained(checkpoint),
-            "tokenizer": processor.tokenizer,
-            "feature_extractor": processor.feature_extractor,
-        },
-        str(folder),
-        task="automatic-speech-recognition",
-        signature=ModelSignature(Schema([TensorSpec(np.dtype("float32"), (-1,))]), Schema([ColSpec("string")])),
-        pip_requirements=[f"{name}=={version(name)}" for name in ("mlflow", "torch", "transformers")],
-    )
 
 
 def _chunks(items: Iterable[Any], size: int) -> Iterable[list[Any]]:
