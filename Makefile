@@ -13,7 +13,7 @@ IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 
-.PHONY: install repro test test-all bench dataflow-check image data-report ui compare promote lock clean help
+.PHONY: install repro test test-all bench dataflow-check image data-report ui demo compare promote lock clean help
 
 install: $(VENV)/installed  ## make .venv and install every locked version into it
 
@@ -62,6 +62,9 @@ data-report: install  ## a look at the data: runs up to the features, and names 
 
 ui: install  ## MLflow's pages on this machine
 	@python -m asr.tracking ui
+
+demo: install  ## a page that shows what the checkpoint hears, before and after: DEMO_PORT=7860
+	@python -m asr.demo
 
 compare: install  ## two experiments on a page: make compare A=main B=fast
 	@python -m asr.pages.comparison $(A) $(B)

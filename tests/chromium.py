@@ -130,6 +130,12 @@ class Page:
             time.sleep(0.1)
         return found
 
+    def upload(self, selector: str, path: Path) -> None:
+        """Choose a file in an input of the page."""
+        root = self._call("DOM.getDocument")["root"]["nodeId"]
+        node = self._call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self._call("DOM.setFileInputFiles", files=[str(path)], nodeId=node)
+
     def text(self) -> str:
         """What is to be read on the page."""
         return str(self.evaluate("document.body.innerText"))
