@@ -33,6 +33,17 @@ def scratch(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def real_base(tmp_path_factory):
+    """A base folder as fetch leaves it, of OpenAI's multilingual base."""
+    folder = tmp_path_factory.mktemp("whisper") / "base"
+    try:
+        fetch(params.Model(checkpoint="openai/whisper-base"), folder)
+    except UserError as error:
+        pytest.skip(f"NO REAL CHECKPOINT, so decoding stays unchecked against transformers: {error}")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def real_clips():
     """(path, language, text) of some 200 clips of people speaking, 0.5 to 5 s long; kept in the user's cache."""
     data = params.Data(source="tuxpaint", tuxpaint=params.Tuxpaint(languages=REAL_LANGUAGES))

@@ -29,6 +29,7 @@ SMALL = {
     "model": {"checkpoint": "scratch"},
     "train": {"max_steps": N_STEPS, "batch_size": 4, "eval_steps": 2, "learning_rate": LEARNING_RATE},
     "evaluate": {"bootstrap_samples": 100},
+    "export": {"formats": ["hub"]},
 }
 TIMEOUT_S = 400
 # What a developer's shell may choose; without compiled modules, each stage compiles transformers anew, for 5 s.
@@ -145,6 +146,15 @@ def test_the_word_error_rates_are_those_of_jiwer_over_the_predictions(project):
         assert scores["cer"] == pytest.approx(jiwer.cer(columns["reference"], columns[name]))
     test_rows = read_columns(project.data / "features", "test", ["id", "text"]).to_pylist()
     assert dict(zip(columns["id"], columns["reference"], strict=True)) == {row["id"]: row["text"] for row in test_rows}
+
+
+def test_the_export_hears_as_the_run_and_its_card_says_so(project):
+    made, metrics = project.json("export/exports.json"), project.json("report/metrics.json")
+    assert made["hub"]["rate"] == metrics["wer"]
+    text = (project.data / "export" / "hub" / "README.md").read_text(encoding="utf-8")
+    assert f"**{100 * metrics['wer']:.1f}**" in text
+    assert project.json("run.json")["run"]["run_id"] in text
+    assert str(project.folder) not in text
 
 
 def test_the_report_needs_no_network(project):

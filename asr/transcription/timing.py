@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from transformers.models.whisper.generation_whisper import _median_filter
 
-from asr.evaluate.search import LookedUp, cache_of
+from asr.evaluate.search import LookedUp, cache_of, end_tokens
 from asr.features import FRAMES_PER_SECOND
 from asr.models.whisper import FRAMES_PER_POSITION, WindowedWhisper
 from asr.transcription.engine import Timed
@@ -59,11 +59,12 @@ def time_tokens(
 
 
 def _confidences(network: WindowedWhisper, states: torch.Tensor, found: Sequence[Sequence[int]]) -> list[list[float]]:
-    """What the model gave each token, from the decoder's `states` (B, L, width) that said them."""
+    """What the model gave each token among those of text, from the decoder's `states` (B, L, width) that said them."""
     said = torch.cat([states[row, : len(tokens)] for row, tokens in enumerate(found)])
     tokens = torch.tensor([token for tokens in found for token in tokens], dtype=torch.long, device=said.device)
+    n_text = max([min(end_tokens(network)), *(token + 1 for token in tokens.tolist())])  # the end and commands follow
     shares = [
-        network.proj_out(some).log_softmax(dim=-1).gather(1, chosen[:, None])[:, 0].exp()
+        network.proj_out(some)[:, :n_text].log_softmax(dim=-1).gather(1, chosen[:, None])[:, 0].exp()
         for some, chosen in zip(said.split(SCORED_AT_ONCE), tokens.split(SCORED_AT_ONCE), strict=True)
     ]
     of_all = torch.cat(shares).tolist()

@@ -16,11 +16,9 @@ from asr.evaluate.decode import decode_batch, load, transcribe
 from asr.evaluate.loops import period
 from asr.features import log_mel
 from asr.loading.batches import EpochBatches
-from asr.models.base import fetch
 from asr.models.checkpoints import load_model
 from asr.models.device import resolve_precision
 from asr.models.whisper import WindowedWhisper
-from asr.params import Model
 from tests.builders import decoded, example, write_features
 
 END = 50257
@@ -28,19 +26,9 @@ LANGUAGES = ["en", "es", "fr", "bg"]
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("whisper") / "base"
-    try:
-        fetch(Model(checkpoint="openai/whisper-base"), folder)
-    except UserError as error:
-        pytest.skip(f"NO REAL CHECKPOINT, so decoding stays unchecked against transformers: {error}")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def speech(base, real_clips, tmp_path_factory) -> Path:
+def speech(real_base, real_clips, tmp_path_factory) -> Path:
     """The features of a clip in each of four languages."""
-    labeller = Labeller(base)
+    labeller = Labeller(real_base)
     rows = []
     for language in LANGUAGES:
         path, _, text = next(clip for clip in real_clips if clip[1] == language)
@@ -53,8 +41,8 @@ def speech(base, real_clips, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def real(base) -> WindowedWhisper:
-    return load(base, torch.float32)
+def real(real_base) -> WindowedWhisper:
+    return load(real_base, torch.float32)
 
 
 def as_generate_hears(network, batch, **options) -> list[list[int]]:
@@ -67,9 +55,9 @@ def as_generate_hears(network, batch, **options) -> list[list[int]]:
     return found
 
 
-def test_a_batch_is_heard_as_generate_hears_each_clip_alone(base, real, speech):
+def test_a_batch_is_heard_as_generate_hears_each_clip_alone(real_base, real, speech):
     """Token for token, by the unchanged network, and without a loop."""
-    stock = WhisperForConditionalGeneration.from_pretrained(base, dtype=torch.float32).eval()
+    stock = WhisperForConditionalGeneration.from_pretrained(real_base, dtype=torch.float32).eval()
     (batch,) = EpochBatches(speech, "test", batch_size=8, window_s=30, pad_id=END)
     counts = Counter()
     assert decode_batch(real, batch, torch.float32, counts=counts) == as_generate_hears(stock, batch)
@@ -88,16 +76,16 @@ def heard_at_10s(real, at_10s):
     return decode_batch(real, at_10s, torch.float32)
 
 
-def test_a_short_window_is_heard_as_generate_hears_it(base, real, speech, at_10s, heard_at_10s):
+def test_a_short_window_is_heard_as_generate_hears_it(real_base, real, speech, at_10s, heard_at_10s):
     """Token for token, and written without what stands around the text."""
     assert heard_at_10s == as_generate_hears(real, at_10s)
-    texts = WhisperTokenizer.from_pretrained(base).batch_decode(heard_at_10s)
-    heard = transcribe(base, speech, "test", 10, "float32", "decoding")
+    texts = WhisperTokenizer.from_pretrained(real_base).batch_decode(heard_at_10s)
+    heard = transcribe(real_base, speech, "test", 10, "float32", "decoding")
     assert heard.hypotheses == dict(zip(at_10s["ids"], (text.strip() for text in texts), strict=True))
 
 
-def test_bf16_is_heard_all_but_as_float32_is(base, at_10s, heard_at_10s):
-    in_bf16 = decode_batch(load(base, torch.bfloat16), at_10s, torch.bfloat16)
+def test_bf16_is_heard_all_but_as_float32_is(real_base, at_10s, heard_at_10s):
+    in_bf16 = decode_batch(load(real_base, torch.bfloat16), at_10s, torch.bfloat16)
     assert sum(a == b for a, b in zip(heard_at_10s, in_bf16, strict=True)) >= 3
 
 
