@@ -11,7 +11,6 @@ said of silence. A recording that cannot be read is named with the reason, the o
 
 import argparse
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from asr.errors import UserError
+from asr.errors import UserError, ending_in_a_line
 from asr.shards import sha256_of
 from asr.transcription.formats import FORMATS
 from asr.transcription.outputs import Folder, Input, find
@@ -32,17 +31,8 @@ ENGINES = ("torch", "ctranslate2")
 
 def main() -> None:
     options = _options()
-    try:
-        with ExitStack() as opened:
-            n_failed = _run(options, opened)
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    except OSError as error:
-        if error.errno is None:
-            raise
-        sys.exit(f"error: {error.filename or 'output'}: {error.strerror}; finished transcripts are kept")
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
+    with ending_in_a_line("finished transcripts are kept"), ExitStack() as opened:
+        n_failed = _run(options, opened)
     sys.exit(1 if n_failed else 0)
 
 

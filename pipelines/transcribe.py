@@ -14,8 +14,6 @@ import hashlib
 import json
 import os
 import shutil
-import signal
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -29,7 +27,7 @@ from asr import params, storage
 from asr.clips.plan import PlannedShard, write_plan
 from asr.corpora import manifest
 from asr.corpora.rejects import REJECTS, commonest, write_rejects
-from asr.errors import UserError
+from asr.errors import UserError, ending_in_a_line
 from asr.progress import say
 from asr.shards import sha256_of
 from asr.sources import table
@@ -233,16 +231,8 @@ def main() -> None:
     with suppress(ValueError):
         n_workers = int(os.environ.get("BEAM_WORKERS") or 1)
         os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // max(1, n_workers))))
-    try:
+    with ending_in_a_line("finished shards are kept"):
         transcribe(options.recordings, options.out, options)
-    except UserError as error:
-        sys.exit("\n".join(f"error: {line}" for line in str(error).splitlines()))
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
-    except OSError as error:
-        if error.errno is None:
-            raise
-        sys.exit(f"error: {error.filename or 'output'}: {error.strerror}; finished shards are kept")
 
 
 if __name__ == "__main__":

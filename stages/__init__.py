@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from asr.errors import UserError
+from asr.errors import ending_in_a_line
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 logging.basicConfig(level=logging.ERROR)  # before Beam is imported, which warns of every client that is not installed
@@ -26,16 +26,8 @@ def stage(main: Callable[..., None]) -> None:
     """
     _end_with_parent()
     started = time.monotonic()
-    try:
+    with ending_in_a_line():
         main(*map(Path, sys.argv[1:]))
-    except UserError as error:
-        sys.exit("\n".join(f"error: {line}" for line in str(error).splitlines()))
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
-    except OSError as error:
-        if error.errno is None:
-            raise
-        sys.exit(f"error: {error.filename or 'input/output'}: {error.strerror}")
     _note_costs(Path(sys.argv[0]).stem, time.monotonic() - started)
 
 

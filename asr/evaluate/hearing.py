@@ -43,7 +43,7 @@ class Hearing:
 
 def base_at_30s(base: Path, features: Path, chosen: Evaluate, description: str) -> Heard:
     """What the base checkpoint hears; always as Whisper was made, in 30 s. Raises `UserError` as `transcribe` does."""
-    return _heard(base, features, MAX_WINDOW_S, chosen, description)
+    return hear_split(base, features, MAX_WINDOW_S, chosen, description)
 
 
 def hear(model: Path, baseline: Path, features: Path, chosen: Evaluate, description: str) -> Hearing:
@@ -52,17 +52,18 @@ def hear(model: Path, baseline: Path, features: Path, chosen: Evaluate, descript
     Raises `UserError` as `transcribe` does, and where `baseline` is of other rows.
     """
     window_s = trained_window_s(model)
-    tuned = _heard(model, features, window_s, chosen, f"{description} at {window_s or 'own'} s")
+    tuned = hear_split(model, features, window_s, chosen, f"{description} at {window_s or 'own'} s")
     at_30s = tuned
     if window_s != MAX_WINDOW_S:
-        at_30s = _heard(model, features, MAX_WINDOW_S, chosen, f"{description} at 30 s")
+        at_30s = hear_split(model, features, MAX_WINDOW_S, chosen, f"{description} at 30 s")
     base_texts, base_counts = read_hypotheses(baseline)
     systems = {"hypothesis": tuned.hypotheses, "hypothesis_30s": at_30s.hypotheses, "baseline": base_texts}
     counts = {"hypothesis": tuned.counts, "hypothesis_30s": at_30s.counts, "baseline": base_counts}
     return Hearing(join(features, SPLIT, systems), counts, tuned.seconds, tuned.audio_s)
 
 
-def _heard(checkpoint: Path, features: Path, window_s: int, chosen: Evaluate, description: str) -> Heard:
+def hear_split(checkpoint: Path, features: Path, window_s: int, chosen: Evaluate, description: str) -> Heard:
+    """What a checkpoint hears in the test split at `window_s`; raises `UserError` as `transcribe` does."""
     return transcribe(
         checkpoint,
         features,

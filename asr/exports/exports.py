@@ -11,12 +11,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from asr.evaluate.hearing import hear_split
 from asr.evaluate.predictions import PREDICTIONS, Prediction
 from asr.experiments.provenance import dvc_digest, git_commit
 from asr.exports import card
 from asr.exports.adapter import write_adapter
 from asr.exports.checkpoint import write_ctranslate2, write_hub
-from asr.exports.heard import Check, check, hear_adapter, hear_checkpoint, hear_ctranslate2
+from asr.exports.heard import Check, check, hear_adapter, hear_ctranslate2
 from asr.models.whisper import MAX_WINDOW_S, trained_window_s
 from asr.params import Params
 from asr.progress import say
@@ -67,7 +68,7 @@ def _made(name: str, run: Run, choices: Params, folder: Path, predictions: list[
     window_s, chosen, place = trained_window_s(run.model), choices.evaluate, folder / name
     heard_at_s = window_s
     if name == HUB:
-        heard = hear_checkpoint(place, run.features, window_s, chosen, "hub")
+        heard = hear_split(place, run.features, window_s, chosen, "hub").hypotheses
     elif name == "lora":
         write_adapter(run.base, run.model, place, choices.model.checkpoint, list(choices.train.lora.modules))
         heard = hear_adapter(run.base, place, run.features, window_s, chosen)

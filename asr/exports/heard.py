@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asr.errors import UserError
-from asr.evaluate.decode import transcribe
-from asr.evaluate.hearing import SPLIT
+from asr.evaluate.hearing import SPLIT, hear_split
 from asr.evaluate.predictions import Prediction
 from asr.evaluate.scoring import metrics
 from asr.evaluate.verdict import headline
@@ -44,20 +43,6 @@ class Check:
             )
 
 
-def hear_checkpoint(folder: Path, features: Path, window_s: int, chosen: Evaluate, description: str) -> dict[str, str]:
-    """As the evaluation hears."""
-    return transcribe(
-        folder,
-        features,
-        SPLIT,
-        window_s,
-        chosen.precision,
-        description,
-        beams=chosen.beams,
-        language=chosen.language,
-    ).hypotheses
-
-
 def hear_adapter(base: Path, folder: Path, features: Path, window_s: int, chosen: Evaluate) -> dict[str, str]:
     """What the base checkpoint hears with the adapter in `folder`, as peft loads and merges it."""
     from peft import PeftModel
@@ -69,7 +54,7 @@ def hear_adapter(base: Path, folder: Path, features: Path, window_s: int, chosen
     merged = PeftModel.from_pretrained(network, str(folder)).merge_and_unload()
     with tempfile.TemporaryDirectory() as place:
         checkpoints.save(merged, WhisperProcessor.from_pretrained(base), Path(place))
-        return hear_checkpoint(Path(place), features, window_s, chosen, "adapter")
+        return hear_split(Path(place), features, window_s, chosen, "adapter").hypotheses
 
 
 def hear_ctranslate2(folder: Path, features: Path, window_s: int, description: str) -> dict[str, str]:
