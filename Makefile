@@ -70,7 +70,7 @@ compare: install  ## two experiments on a page: make compare A=main B=fast
 	@python -m asr.pages.comparison $(A) $(B)
 
 promote: install  ## register data/model in MLflow, as NAME under ALIAS, if it is better than what has the alias
-	@python -m asr.experiments.promotion data/run.json data/report $(NAME) $(ALIAS)
+	@python -m asr.experiments.promotion data/run.json data/report $(NAME) $(ALIAS) --checkpoint data/model
 
 lock:  ## resolve requirements.lock anew
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 --no-annotate --no-header --upgrade --output-file requirements.lock

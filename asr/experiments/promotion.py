@@ -42,8 +42,25 @@ class Verdict:
     reason: str
 
 
-def promote(store: Store, run: Record, report: Path, name: str, alias: str, choices: params.Evaluate) -> Verdict:
-    """Register the checkpoint of `run`, a `Run.to_json()`, as a version of `name` that has `alias`, if it is better.
+@dataclass(frozen=True)
+class Place:
+    """A registered model's name, and the alias that its best version has."""
+
+    name: str
+    alias: str
+
+
+def promote(
+    store: Store,
+    run: Record,
+    report: Path,
+    place: Place,
+    choices: params.Evaluate,
+    checkpoint: Path | None = None,
+) -> Verdict:
+    """Register the checkpoint of `run`, a `Run.to_json()`, as a version at `place` that has its alias, if it is better.
+
+    `checkpoint` is where it lies here: it goes to MLflow as a model that can be served, if the run has not sent it so.
 
     Better is: the 95 % interval of its word error rate minus the former's, paired over the utterances of a test set of
     the same digest, lies below 0. Where no version has the alias, there is nothing to beat. Raises `UserError` where
@@ -55,11 +72,11 @@ def promote(store: Store, run: Record, report: Path, name: str, alias: str, choi
             f"{store.address} has no run {run['run_id'] or run['journal']}: run `python -m asr.tracking replay`"
         )
     evaluation = _latest_evaluation(store, run_id, report)
-    former = _version_of(store, name, alias)
+    former = _version_of(store, place)
     if former is None:
-        version = _register(store, run_id, evaluation, name, alias)
-        return Verdict(True, f"{name} version {version} is {alias}, the first one")
-    what = f"{name} version {former.version}, {alias},"
+        version = _register(store, run_id, evaluation, place, checkpoint)
+        return Verdict(True, f"{place.name} version {version} is {place.alias}, the first one")
+    what = f"{place.name} version {former.version}, {place.alias},"
     if former.tags.get(EVALUATION) == evaluation.run_id:
         return Verdict(False, f"{what} is this checkpoint already")
     if EVALUATION not in former.tags:
@@ -72,8 +89,8 @@ def promote(store: Store, run: Record, report: Path, name: str, alias: str, choi
     is_better, comparison = _compare(evaluation, earlier, choices)
     if not is_better:
         return Verdict(False, f"{what} stays: {comparison}, so it may be chance")
-    version = _register(store, run_id, evaluation, name, alias)
-    return Verdict(True, f"{name} version {version} is {alias} instead of {former.version}: {comparison}")
+    version = _register(store, run_id, evaluation, place, checkpoint)
+    return Verdict(True, f"{place.name} version {version} is {place.alias} instead of {former.version}: {comparison}")
 
 
 def _compare(after: Evaluation, before: Evaluation, choices: params.Evaluate) -> tuple[bool, str]:
@@ -134,29 +151,44 @@ def _evaluation(store: Store, run_id: str, folder: str) -> Evaluation:
         return Evaluation(run_id, digests[0], pq.read_table(path).to_pylist())
 
 
-def _version_of(store: Store, name: str, alias: str) -> Any | None:
-    """The version of a registered model that has an alias."""
-    for model in store.client.search_registered_models(f"name = '{name}'"):
-        if alias in model.aliases:
-            return store.client.get_model_version(name, model.aliases[alias])
+def _version_of(store: Store, place: Place) -> Any | None:
+    """The version of a registered model that has the alias."""
+    for model in store.client.search_registered_models(f"name = '{place.name}'"):
+        if place.alias in model.aliases:
+            return store.client.get_model_version(place.name, model.aliases[place.alias])
     return None
 
 
-def _register(store: Store, run_id: str, evaluation: Evaluation, name: str, alias: str) -> str:
+def _register(store: Store, run_id: str, evaluation: Evaluation, place: Place, checkpoint: Path | None) -> str:
     """Make a version of the checkpoint that the run logged, and give it the alias; its number."""
-    if not store.client.search_registered_models(f"name = '{name}'"):
-        store.client.create_registered_model(name)
+    if not store.client.search_registered_models(f"name = '{place.name}'"):
+        store.client.create_registered_model(place.name)
     model_id = store.model_of(run_id)
-    if model_id and store.client.get_logged_model(model_id).tags.get(PACKAGED) == "true":
+    if model_id and _is_packaged(store, model_id, checkpoint):
         source = f"models:/{model_id}"
     else:
         source = f"{store.client.get_run(run_id).info.artifact_uri}/model"
         if source.startswith("mlflow-artifacts:"):  # a server wants what it keeps for a model to be the model's own
             model_id = None
     tags = {EVALUATION: evaluation.run_id, "test_digest": evaluation.digest}
-    made = store.client.create_model_version(name, source, run_id, tags, model_id=model_id)
-    store.client.set_registered_model_alias(name, alias, made.version)
+    made = store.client.create_model_version(place.name, source, run_id, tags, model_id=model_id)
+    store.client.set_registered_model_alias(place.name, place.alias, made.version)
     return made.version
+
+
+def _is_packaged(store: Store, model_id: str, checkpoint: Path | None) -> bool:
+    """Whether the run's model has files that can be served; if it has none, `checkpoint` becomes these."""
+    if store.client.get_logged_model(model_id).tags.get(PACKAGED) == "true":
+        return True
+    if checkpoint is None:
+        return False
+    from asr.experiments.packaging import package  # with transformers
+
+    with tempfile.TemporaryDirectory() as folder:
+        package(checkpoint, Path(folder) / "model")
+        store.client.log_model_artifacts(model_id, str(Path(folder) / "model"))
+    store.client.set_logged_model_tags(model_id, {PACKAGED: "true"})
+    return True
 
 
 def _read_run(path: Path) -> Record:
@@ -174,12 +206,13 @@ def main() -> None:
     parser.add_argument("report", type=Path, help="the folder of its report")
     parser.add_argument("name", help="of the model in MLflow's registry")
     parser.add_argument("alias", help="that the best version has, such as champion")
+    parser.add_argument("--checkpoint", type=Path, help="where it lies, to be served from MLflow")
     arguments = parser.parse_args()
     store = Store(tracking_uri())
     try:
         run = _read_run(arguments.run)
-        choices = params.load().evaluate
-        verdict = promote(store, run, arguments.report, arguments.name, arguments.alias, choices)
+        place, choices = Place(arguments.name, arguments.alias), params.load().evaluate
+        verdict = promote(store, run, arguments.report, place, choices, arguments.checkpoint)
     except UserError as error:
         sys.exit(f"error: {error}")
     except Exception as error:  # of MLflow or its server

@@ -11,7 +11,7 @@ from asr import params
 from asr.errors import UserError
 from asr.evaluate.predictions import Prediction, write_predictions
 from asr.experiments import promotion
-from asr.experiments.promotion import Verdict, promote
+from asr.experiments.promotion import Place, Verdict, promote
 from asr.experiments.run import Run
 from asr.experiments.store import Store
 
@@ -26,6 +26,7 @@ class Project:
         self.folder, self.store = folder, Store(uri)
         self.name = folder.name  # tests share a registry
         self.report = folder / "report"
+        self.checkpoint: Path | None = None
         (folder / "model").mkdir()
         (folder / "model" / "config.json").write_text("{}")
 
@@ -40,7 +41,7 @@ class Project:
         return train.to_json()
 
     def promote(self, run: dict[str, Any]) -> Verdict:
-        return promote(self.store, run, self.report, self.name, "champion", CHOICES)
+        return promote(self.store, run, self.report, Place(self.name, "champion"), CHOICES, self.checkpoint)
 
     def champion(self) -> Any:
         return self.store.client.get_model_version_by_alias(self.name, "champion")
@@ -68,6 +69,17 @@ def test_the_first_is_registered_and_a_better_one_takes_its_alias(project: Proje
     assert verdict.is_promoted
     assert verdict.reason.startswith(f"{project.name} version 2 is champion instead of 1: WER 12.5% after 75.0%, 95 %")
     assert project.champion().run_id == better["run_id"]
+
+
+def test_what_is_registered_can_be_served(project: Project, scratch: Path) -> None:
+    run = project.experiment(n_well=10)
+    project.checkpoint = scratch
+    assert project.promote(run).is_promoted
+    import mlflow
+
+    mlflow.set_tracking_uri(project.store.uri)
+    loaded = mlflow.pyfunc.load_model(project.champion().source)
+    assert loaded.metadata.signature.outputs.input_names() == ["text", "language", "confidence", "duration_s", "error"]
 
 
 @pytest.mark.parametrize("n_well", [8, 11])
@@ -142,6 +154,6 @@ def test_a_server_that_keeps_the_files_itself_is_not_told_a_model_that_has_none(
     store.client.get_logged_model.return_value.tags = {"packaged": "false"}
     store.client.get_run.return_value.info.artifact_uri = artifact_uri
     evaluation = promotion.Evaluation("evaluation", "digest", [])
-    promotion._register(store, "run", evaluation, "whisper", "champion")
+    promotion._register(store, "run", evaluation, Place("whisper", "champion"), None)
     ((_, source, run_id, _), named) = store.client.create_model_version.call_args
     assert (source, run_id, named) == (f"{artifact_uri}/model", "run", {"model_id": model_id})
