@@ -1,7 +1,4 @@
-"""A finished run -> the directories that export.formats asks for, each heard on the test split and with a card.
-
-They are made beside their place, and moved into it when all of them hear as the run says.
-"""
+"""A finished run -> the directories that export.formats asks for, each heard on the test split and with a card."""
 
 import json
 from collections.abc import Mapping
@@ -18,6 +15,7 @@ from asr.exports import card
 from asr.exports.adapter import write_adapter
 from asr.exports.checkpoint import write_ctranslate2, write_hub
 from asr.exports.heard import Check, check, hear_adapter, hear_ctranslate2
+from asr.exports.sentences import hub_id
 from asr.models.whisper import MAX_WINDOW_S, trained_window_s
 from asr.params import Params
 from asr.progress import say
@@ -70,7 +68,8 @@ def _made(name: str, run: Run, choices: Params, folder: Path, predictions: list[
     if name == HUB:
         heard = hear_split(place, run.features, window_s, chosen, "hub").hypotheses
     elif name == "lora":
-        write_adapter(run.base, run.model, place, choices.model.checkpoint, list(choices.train.lora.modules))
+        name_of_base = hub_id(choices.model.checkpoint) or "the base checkpoint"  # never a path of this machine
+        write_adapter(run.base, run.model, place, name_of_base, list(choices.train.lora.modules))
         heard = hear_adapter(run.base, place, run.features, window_s, chosen)
     else:
         heard_at_s = MAX_WINDOW_S  # faster-whisper knows no other
