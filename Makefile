@@ -13,7 +13,7 @@ IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 
-.PHONY: install repro test test-all bench dataflow-check image data-report ui demo compare promote lock clean help
+.PHONY: install repro test test-all bench dataflow-check image data-report ui demo compare promote publish lock clean help
 
 install: $(VENV)/installed  ## make .venv and install every locked version into it
 
@@ -71,6 +71,9 @@ compare: install  ## two experiments on a page: make compare A=main B=fast
 
 promote: install  ## register data/model in MLflow, as NAME under ALIAS, if it is better than what has the alias
 	@python -m asr.experiments.promotion data/run.json data/report $(NAME) $(ALIAS) --checkpoint data/model
+
+publish: install  ## push data/export/hub to the hub: make publish REPO=me/whisper-sw
+	@python -m asr.publishing data/export/hub "$(REPO)" $(if $(PRIVATE),--private) $(if $(YES),--yes)
 
 lock:  ## resolve requirements.lock anew
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --python-version 3.11 --no-annotate --no-header --upgrade --output-file requirements.lock

@@ -1,1 +1,1 @@
-"""A trained checkpoint -> directories that other tools load, each heard on the test split, with a model card."""
+"""A trained checkpoint -> directories that other tools load, each heard and with a card; what of them is published."""
