@@ -3,6 +3,7 @@
 https://huggingface.co/docs/hub/model-cards says what the hub reads of it.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,6 +17,7 @@ from asr.evaluate.verdict import headline, verdict
 from asr.exports import sentences
 from asr.exports.heard import Check
 from asr.params import Params
+from asr.utterances import Split as SplitName
 
 VERSIONS = ("transformers", "torch", "apache-beam", "mlflow", "ctranslate2")
 SECTIONS = ("audio", "text", "features", "model", "train")  # whose params name no path but for model.checkpoint
@@ -24,7 +26,7 @@ TASK = "automatic-speech-recognition"
 
 @dataclass(frozen=True)
 class Split:
-    name: str
+    name: SplitName
     n_utterances: int
     hours: float
 
@@ -105,6 +107,7 @@ def _metadata(facts: Facts, name: str) -> ModelCardData:
             task_type=TASK,
             dataset_type=export.datasets[0] if export.datasets else "own",
             dataset_name=sentences.language(code) if code else ", ".join(map(sentences.language, facts.languages)),
+            dataset_config=code or "all",  # results that differ in nothing but the name would become one
             dataset_split="test",
             metric_type=score,
             metric_name=f"{score.upper()} ({sentences.window(facts.params.model.window_s)} window)",
@@ -128,12 +131,15 @@ def _metadata(facts: Facts, name: str) -> ModelCardData:
     )
 
 
-def _params(params: Params) -> Iterator[tuple[str, Any]]:
-    """By dotted names, of the sections that say how it was trained."""
+def _params(params: Params) -> Iterator[tuple[str, str]]:
+    """By dotted names, as params.yaml writes them, of the sections that say how it was trained, but for what was not used."""
+    unused = ["model.scratch."] if params.model.checkpoint != "scratch" else []
+    unused += ["train.lora."] if not params.train.lora.rank else []
     for section in SECTIONS:
         for key, value in _flat(getattr(params, section).model_dump(), f"{section}."):
-            if key != "model.checkpoint" or sentences.hub_id(str(value)):
-                yield key, value
+            is_private = key == "model.checkpoint" and not sentences.hub_id(str(value))
+            if not is_private and not key.startswith(tuple(unused)):
+                yield key, json.dumps(value, ensure_ascii=False)
 
 
 def _flat(content: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

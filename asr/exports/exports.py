@@ -21,6 +21,7 @@ from asr.params import Params
 from asr.progress import say
 from asr.selection import files
 from asr.shards import hours, read_columns, read_index
+from asr.utterances import SPLITS
 
 HUB = "hub"
 
@@ -92,7 +93,9 @@ def _facts(run: Run, choices: Params, languages: list[str], checks: Mapping[str,
         metrics=json.loads((run.report / "metrics.json").read_text(encoding="utf-8")),
         run=json.loads(run.run_file.read_text(encoding="utf-8")),
         languages=languages,
-        splits=[card.Split(name, index.rows(name), hours(run.features, name)) for name in index.splits],
+        splits=[
+            card.Split(name, index.rows(name), hours(run.features, name)) for name in SPLITS if name in index.splits
+        ],
         n_trained=files.read(run.selection, index).n_rows,
         checks=checks,
         git_commit=git_commit(),
