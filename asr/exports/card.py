@@ -132,7 +132,7 @@ def _metadata(facts: Facts, name: str) -> ModelCardData:
 
 
 def _params(params: Params) -> Iterator[tuple[str, str]]:
-    """As params.yaml writes them, by dotted names, of the sections that say how it was trained; what was not used apart."""
+    """As params.yaml writes them, by dotted names, of what decided the training; what was not used apart."""
     unused = ["model.scratch."] if params.model.checkpoint != "scratch" else []
     unused += ["train.lora."] if not params.train.lora.rank else []
     for section in SECTIONS:
