@@ -142,9 +142,9 @@ class Transcriber:
             yield block
 
     def _hear(self, pool: Sequence[_Window]) -> Seconds:
-        """Of all windows; how much they are."""
+        """Of all windows, the longest first, which tell most of a recording's language; how much they are."""
         of_lengths: dict[int, list[_Window]] = defaultdict(list)
-        for window in sorted(pool, key=lambda window: window.log_mel.shape[1]):
+        for window in sorted(pool, key=lambda window: window.log_mel.shape[1], reverse=True):
             of_lengths[window_frames(window.log_mel.shape[1], self._engine.window_s)].append(window)
         for n_t, windows in of_lengths.items():
             for first in range(0, len(windows), BATCH_SIZE):
