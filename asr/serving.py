@@ -42,7 +42,8 @@ class Served:
 
     def _row(self, audio: bytes, language: str | None) -> Sequence[Any]:
         try:
-            heard = self._hear(audio, language or None)
+            # what is left out beside others that are given comes as NaN
+            heard = self._hear(audio, language if isinstance(language, str) and language else None)
         except UserError as error:
             heard = Failed("refused", str(error))
         if isinstance(heard, Failed):

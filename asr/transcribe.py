@@ -13,17 +13,17 @@ import argparse
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from asr.errors import UserError, ending_in_a_line
-from asr.shards import sha256_of
+from asr.transcription.engines import check_family, check_settings
 from asr.transcription.formats import FORMATS
-from asr.transcription.outputs import Folder, Input, find
+from asr.transcription.identity import identity
+from asr.transcription.outputs import Folder, Input, find, versions
 from asr.transcription.pace import Pace
-from asr.transcription.transcript import Transcript
+from asr.transcription.transcript import remarks
 
 STDIN = "-"
 ENGINES = ("torch", "ctranslate2")
@@ -51,23 +51,24 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--precision", choices=("auto", "bf16", "float32", "int8"), default="auto")
     parser.add_argument("--overwrite", action="store_true", help="make all transcripts in --out anew")
     options = parser.parse_args()
-    if options.window_s is not None and not 0 <= options.window_s <= 30:
-        parser.error("--window-s must be 1 to 30, or 0: the speech's own length")
-    if options.precision == "int8" and options.engine == "torch":
-        parser.error("--precision int8 is for --engine ctranslate2")
     return options
 
 
 def _run(options: argparse.Namespace, opened: ExitStack) -> int:
     """The number of recordings that could not be heard."""
-    inputs = find([_spooled(opened) if place == STDIN else place for place in options.audio])
+    inputs = find([place for place in options.audio if place != STDIN])
+    if STDIN in options.audio:
+        inputs.append(Input(_spooled(opened), "stdin", told="stdin"))
     if options.out is None and (len(inputs) > 1 or len(options.format or []) > 1):
         raise UserError(f"{len(inputs)} recordings: name a folder for their transcripts with --out")
+    check_settings(options.engine, options.precision, options.window_s)
     folder, waiting = None, inputs
     if options.out is not None:
-        folder = Folder(options.out, options.format or [*FORMATS], _settings(options))
-        folder.begin(overwrite=options.overwrite)
-        waiting = [entry for entry in inputs if options.overwrite or not folder.has(entry)]
+        check_family(options.model, options.engine)
+        formats = options.format or [*FORMATS]
+        folder = Folder(options.out, formats, _settings(options), overwrite=options.overwrite)
+        known = versions(inputs)
+        waiting = [entry for entry in inputs if not folder.has(entry, known[entry.audio])]
     if len(waiting) < len(inputs):
         print(f"{len(inputs) - len(waiting)} of {len(inputs)} recordings are done from an earlier run", file=sys.stderr)
     return _transcribe(options, waiting, folder) if waiting else 0
@@ -78,47 +79,36 @@ def _transcribe(options: argparse.Namespace, inputs: list[Input], folder: Folder
     from asr.transcription import engines  # with torch, which takes seconds
     from asr.transcription.recordings import Failed, Transcriber
 
-    chosen = engines.load(options.model, options.engine, options.precision)
-    if options.window_s is not None:
-        chosen.window_s = options.window_s
+    chosen = engines.load(options.model, options.engine, options.precision, options.window_s)
     transcriber = Transcriber(chosen, options.language)
+    known = versions(inputs)
     n_failed = 0
     with Pace(len(inputs)) as pace:
         found = transcriber.transcripts([entry.audio for entry in inputs], told=pace.heard)
         for entry, (_, outcome) in zip(inputs, found, strict=True):
             if isinstance(outcome, Failed):
                 n_failed += 1
-                pace.say(f"{entry.audio}: not transcribed, {outcome.reason}: {outcome.detail}")
+                pace.say(f"{entry.told}: not transcribed, {outcome.reason}: {outcome.detail}")
             elif folder is None:
-                pace.write(FORMATS[(options.format or ["txt"])[0]](outcome, {"audio": entry.audio}))
+                pace.write(FORMATS[(options.format or ["txt"])[0]](outcome, {"audio": entry.told}))
             else:
-                folder.write(entry, outcome)
+                folder.write(entry, known[entry.audio], outcome)
             if not isinstance(outcome, Failed):
                 for remark in remarks(outcome):
-                    pace.say(f"{entry.audio}: {remark}")
+                    pace.say(f"{entry.told}: {remark}")
             pace.ended()
     if n_failed and len(inputs) > 1:
         print(f"{n_failed} of {len(inputs)} recordings were not transcribed; see above", file=sys.stderr)
     return n_failed
 
 
-def remarks(transcript: Transcript) -> Iterator[str]:
-    """What a reader should know of how a transcript came to be."""
-    if not transcript.segments:
-        yield f"no speech in its {transcript.duration_s:.2f} s"
-    if transcript.missing_s:
-        promised_s = transcript.duration_s + transcript.missing_s
-        yield f"it ends early, after {transcript.duration_s:.1f} of the {promised_s:.1f} s that its header promises"
-
-
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     """What decides the words of a transcript."""
-    weights = [path for name in ("model.safetensors", "model.bin") if (path := options.model / name).exists()]
     return {
-        "model": sha256_of(weights[0]) if weights else str(options.model.resolve()),
+        "model": identity(str(options.model)),
         "engine": options.engine,
         "precision": options.precision,
-        "window_s": options.window_s or "as trained",
+        "window_s": "as trained" if options.window_s is None else options.window_s,
         "language": options.language or "the checkpoint's, or detected",
     }
 

@@ -16,7 +16,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +31,9 @@ from asr.errors import UserError, ending_in_a_line
 from asr.progress import say
 from asr.shards import sha256_of
 from asr.sources import table
+from asr.sources.rows import read_rows
+from asr.transcription.engines import check_family, check_settings
+from asr.transcription.identity import identity
 from asr.transcription.outputs import find
 from asr.utterances import Rejected, Utterance
 from pipelines.options import check_reach, runner_options
@@ -45,12 +48,16 @@ TRANSCRIPTS, INDEX, PLAN = "transcripts.parquet", "index.json", "plan.parquet"
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 VERSION = 1  # of what the job makes of the same recordings and checkpoint
 SHARD_MB = 32
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "model.bin")
 
 
 def transcribe(recordings: str, out: str, options: argparse.Namespace) -> None:
     """Fills `out`. Raises `UserError` where nothing could be heard in any recording."""
     started_s = time.monotonic()
+    check_settings(options.engine, options.precision, options.window_s)
+    if not 0 <= options.min_confidence <= 1:
+        raise UserError(f"--min-confidence is {options.min_confidence:g}; it must be 0 to 1")
+    if not storage.is_remote(options.model):
+        check_family(Path(options.model), options.engine)
     with tempfile.TemporaryDirectory(prefix="transcribe-") as name:
         work = Path(name)
         rows = list(_recordings(recordings, options.audio_root))
@@ -59,7 +66,10 @@ def transcribe(recordings: str, out: str, options: argparse.Namespace) -> None:
             raise UserError(f"{recordings}: no recording can be read: {_reasons(rows)}")
         manifest.write(heard, work)
         check_reach(out, *manifest.count_local(work))
-        fingerprint = _fingerprint(work, options)
+        stored = [
+            found for found in storage.stored(row.audio for row in heard).values() if isinstance(found, storage.Stored)
+        ]
+        fingerprint = _fingerprint(work, stored, options)
         if _is_done(out, fingerprint):
             say(f"{out} is done already, of these recordings by this checkpoint")
             return
@@ -75,29 +85,28 @@ def transcribe(recordings: str, out: str, options: argparse.Namespace) -> None:
 
 def _recordings(place: str, audio_root: str | None) -> Iterator[Utterance | Rejected]:
     """Each once, as a row of a manifest without a text."""
-    if not place.endswith(TABLES):
-        found = {entry.audio: entry.name for entry in find([place])}
-        sizes = storage.stored(found)
-        for audio, name in found.items():
-            size = sizes[audio]
-            if isinstance(size, storage.Absent):
-                yield Rejected(name, "missing audio", f"{audio}: {size.why}")
+    names: dict[str, str] = {}  # by audio
+    if place.endswith(TABLES):
+        # A table for training has a text, which is not looked at; here nothing but `audio` is.
+        chosen = params.Table(path=place, audio_root=audio_root, columns={"text": "audio"})
+        folder = table.AudioFolder.of(chosen)
+        for number, row in enumerate(read_rows(chosen), 1):
+            if isinstance(row, Rejected):
+                yield row
+                continue
+            try:
+                audio = folder.locate(row["audio"] or "")
+            except table.Unusable as unusable:
+                yield Rejected(f"row {number}", *unusable.args)
             else:
-                yield _row(name, audio, size.size_bytes)
-        return
-    # A table for training has a text, which is not looked at.
-    columns = {"text": "audio"}
-    chosen = params.Data(
-        source="table", language="en", table=params.Table(path=place, audio_root=audio_root, columns=columns)
-    )
-    sizes_of: dict[str, int] = {}
-    for row in table.utterances(chosen, Path()):
-        if isinstance(row, Rejected):
-            yield row
+                names.setdefault(audio, audio)
+    else:
+        names = {entry.audio: entry.name for entry in find([place])}
+    for audio, found in storage.stored(names).items():
+        if isinstance(found, storage.Absent):
+            yield Rejected(names[audio], "missing audio", f"{audio}: {found.why}")
         else:
-            sizes_of[row.audio] = sizes_of.get(row.audio, 0) + row.source_bytes
-    for audio, size_bytes in sizes_of.items():
-        yield _row(audio, audio, size_bytes)
+            yield _row(names[audio], audio, found.size_bytes)
 
 
 def _row(name: str, audio: str, size_bytes: int) -> Utterance:
@@ -113,17 +122,13 @@ def _reasons(rows: list[Utterance | Rejected]) -> str:
     return commonest(reasons)
 
 
-def _fingerprint(manifest_folder: Path, options: argparse.Namespace) -> str:
+def _fingerprint(manifest_folder: Path, recordings: Sequence[storage.Stored], options: argparse.Namespace) -> str:
     """Equal where the same recordings are heard the same way."""
-    files = storage.below(options.model)
-    weights = [name for name in WEIGHTS if name in files]
-    if not weights:
-        raise UserError(f"{options.model}: no weights of a checkpoint there; name one with --model")
-    path = storage.join(options.model, weights[0])
     content = {
         "version": VERSION,
         "manifest": sha256_of(manifest_folder / manifest.MANIFEST),
-        "weights": files[weights[0]].version if storage.is_remote(path) else sha256_of(Path(path)),
+        "recordings": [f"{found.size_bytes}-{found.version}" for found in recordings],
+        "model": identity(options.model),
         "settings": [options.engine, options.precision, options.language, options.window_s, options.min_confidence],
         "shard_mb": options.shard_mb,
     }

@@ -24,11 +24,12 @@ from asr.features import RATE_HZ
 from asr.shards import ShardEntry, sha256_of
 from asr.transcription.engines import EngineName, load
 from asr.transcription.recordings import Failed, Transcriber
-from asr.transcription.transcript import Transcript
+from asr.transcription.transcript import Transcript, remarks
 from asr.utterances import Rejected, Utterance
 from pipelines.receipts import Receipt
 from pipelines.shard_job import ShardFailed
 
+SHORTEST_S = 0.02  # a row of no length is no row to `data.source: table`
 COUNTERS = "transcription"  # the namespace of the job's counters
 # What `data.source: table` reads, so that the next training can take it as it is; `confidence` is 0 to 1.
 SCHEMA = pa.schema(
@@ -81,7 +82,8 @@ class TranscribeShard(beam.DoFn):
         columns: dict[str, list[object]] = {name: [] for name in SCHEMA.names}
         rejected: list[Rejected] = []
         tally = Tally()
-        found = self.transcriber.transcripts([recording.audio for recording in recordings])
+        with self.transcriber.lock:
+            found = list(self.transcriber.transcripts([recording.audio for recording in recordings]))
         for recording, (_, outcome) in zip(recordings, found, strict=True):
             self.n_recordings.inc()
             if isinstance(outcome, Failed):
@@ -89,9 +91,9 @@ class TranscribeShard(beam.DoFn):
                 continue
             self.audio_s.update(round(outcome.duration_s))
             rows = list(rows_of(recording, outcome, self.job.min_confidence))
-            if not rows:
-                detail = f"in its {outcome.duration_s:.2f} s"
-                rejected.append(Rejected(recording.id, "no speech", detail))
+            for remark in remarks(outcome):
+                reason = "no speech" if not rows else "ends early"
+                rejected.append(Rejected(recording.id, reason, remark))
             for row in rows:
                 if isinstance(row, Rejected):
                     rejected.append(row)
@@ -100,7 +102,7 @@ class TranscribeShard(beam.DoFn):
                         columns[name].append(value)
             language = outcome.language or ""
             spoken = tally.languages.setdefault(language, Spoken())
-            spoken.rows += len(rows)
+            spoken.rows += sum(not isinstance(row, Rejected) for row in rows)
             spoken.samples += round(outcome.duration_s * RATE_HZ)
         return Receipt(planned.name, _written(self.job.home, planned.name, columns), tally, rejected)
 
@@ -119,7 +121,7 @@ def rows_of(recording: Utterance, heard: Transcript, min_confidence: float) -> I
             "text": segment.text,
             "language": heard.language,
             "start_s": round(segment.start_s, 3),
-            "end_s": round(segment.end_s, 3),
+            "end_s": round(max(segment.end_s, segment.start_s + SHORTEST_S), 3),
             "confidence": round(segment.confidence, 4),
         }
 
@@ -144,7 +146,4 @@ def _loaded(job: Job) -> Transcriber:
         for name in storage.below(job.model):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(storage.read_bytes(storage.join(job.model, name)))
-    engine = load(folder, job.engine, job.precision)
-    if job.window_s is not None:
-        engine.window_s = job.window_s
-    return Transcriber(engine, job.language)
+    return Transcriber(load(folder, job.engine, job.precision, job.window_s), job.language)

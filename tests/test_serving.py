@@ -64,6 +64,12 @@ def test_audio_bytes_are_answered_with_their_text(served, scratch, real_clips):
     assert found[0]["duration_s"] == pytest.approx(expected[paths[0]].duration_s)
 
 
+def test_a_language_may_be_left_out_of_some_rows(served, real_clips):
+    content = Path(real_clips[0][0]).read_bytes()
+    with_one, without = ask(served, of_bytes(content, language="es"), of_bytes(content))
+    assert with_one["language"] == "es" and without["error"] == "" and len(without["language"]) in (2, 3)
+
+
 def test_what_is_no_audio_is_said_in_its_own_row(served, real_clips):
     good, bad, unknown = ask(
         served,

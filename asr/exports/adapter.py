@@ -17,7 +17,7 @@ from asr.errors import UserError
 from asr.models.checkpoints import explained_writing, load_model
 
 PREFIX = "base_model.model."  # of peft's names
-ROUNDING = 1e-5  # of a module's largest singular value: float32's, over the sums of a training
+ROUNDING = 1e-5  # of a module's largest singular value
 
 
 def write_adapter(base: Path, model: Path, folder: Path, base_name: str, modules: list[str]) -> int:
@@ -26,7 +26,8 @@ def write_adapter(base: Path, model: Path, folder: Path, base_name: str, modules
     factors: dict[str, torch.Tensor] = {}
     deltas = dict(_deltas(before, after, modules))
     found = {name: torch.linalg.svd(delta.double(), full_matrices=False) for name, delta in deltas.items()}
-    rank = max(int((values > ROUNDING * values[0]).sum()) for _, values, _ in found.values())
+    floors = {name: _noise(before[f"{name}.weight"]) for name in found}
+    rank = max(int((found[name][1] > max(ROUNDING * found[name][1][0], floors[name])).sum()) for name in found)
     for name, (left, values, right) in found.items():
         root = values[:rank].sqrt()
         factors[f"{PREFIX}{name}.lora_A.weight"] = (root[:, None] * right[:rank]).float().contiguous()
@@ -47,6 +48,11 @@ def write_adapter(base: Path, model: Path, folder: Path, base_name: str, modules
         save_file(factors, folder / "adapter_model.safetensors", {"format": "pt"})
         (folder / "adapter_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     return rank
+
+
+def _noise(weight: torch.Tensor) -> float:
+    """Singular values under this are of float32's rounding of the sum of weight and adapter."""
+    return 4 * torch.finfo(torch.float32).eps * float(weight.abs().max()) * max(weight.shape) ** 0.5
 
 
 def _deltas(

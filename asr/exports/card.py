@@ -78,7 +78,8 @@ def card(facts: Facts) -> str:
         verdict=verdict(metrics, headline(metrics)),
         score=headline(metrics),
         checks=facts.checks,
-        generate={"language": facts.languages[0], "task": "transcribe"},
+        # transformers refuses both where a checkpoint knows English only
+        generate={} if (base_id or "").endswith(".en") else {"language": facts.languages[0], "task": "transcribe"},
         window_words=sentences.window(facts.params.model.window_s),
         train=train,
         splits=facts.splits,

@@ -75,7 +75,7 @@ def _made(name: str, run: Run, choices: Params, folder: Path, predictions: list[
     else:
         heard_at_s = MAX_WINDOW_S  # faster-whisper knows no other
         write_ctranslate2(folder / HUB, place, name.removeprefix("ctranslate2-"))
-        heard = hear_ctranslate2(place, run.features, heard_at_s, name)
+        heard = hear_ctranslate2(place, run.features, heard_at_s, chosen, name)
     return check(heard, predictions, heard_at_s, window_s, chosen)
 
 

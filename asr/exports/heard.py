@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from asr.errors import UserError
+from asr.evaluate.decode import DETECT
 from asr.evaluate.hearing import SPLIT, hear_split
 from asr.evaluate.predictions import Prediction
 from asr.evaluate.scoring import metrics
@@ -57,8 +58,8 @@ def hear_adapter(base: Path, folder: Path, features: Path, window_s: int, chosen
         return hear_split(Path(place), features, window_s, chosen, "adapter").hypotheses
 
 
-def hear_ctranslate2(folder: Path, features: Path, window_s: int, description: str) -> dict[str, str]:
-    """As faster-whisper would at 30 s, greedily, in each row's own language."""
+def hear_ctranslate2(folder: Path, features: Path, window_s: int, chosen: Evaluate, description: str) -> dict[str, str]:
+    """As faster-whisper would at 30 s, with as many beams as the evaluation and in the languages that it takes."""
     from asr.transcription.ctranslate2_engine import CTranslate2Engine
 
     engine = CTranslate2Engine(folder)
@@ -67,7 +68,9 @@ def hear_ctranslate2(folder: Path, features: Path, window_s: int, description: s
     for batch in track(batches, description, total=len(batches)):
         encoded = engine.encode(batch["input_features"].numpy())
         prompts = engine.prompts_of(batch["decoder_input_ids"].tolist())
-        tokens = engine.decode(encoded, prompts, batch["n_frames"].tolist())
+        if chosen.language == DETECT:
+            prompts = engine.detected(encoded)
+        tokens = engine.decode(encoded, prompts, batch["n_frames"].tolist(), chosen.beams)
         texts |= dict(zip(batch["ids"], map(engine.text, tokens), strict=True))
     return texts
 

@@ -15,17 +15,19 @@ PATH, PASSWORD, TOKEN = "a path on this machine", "a password", "a token"
 # Not inside of a relative path, or of a page's address, as https://github.com/home/x; but after JSON's \n it is.
 _START = r"(?:(?<![\w.~-])|(?<=\\[nrt]))"
 _REST = r"""[^\s"'`<>()\[\]{},;|]*"""
-_ROOTS = "home|root|Users|mnt|media|Volumes|srv|scratch|workspace|data|tmp|var"
+_ROOTS = "home|root|opt|Users|mnt|media|Volumes|srv|scratch|workspace|data|tmp|var"
 _LOCAL = r"localhost|127\.|0\.0\.0\.0|\[::1\]|10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\."
 PRIVATE = [
     (PATH, rf"{_START}/(?:{_ROOTS})/\.?\w{_REST}"),
     (PATH, rf"{_START}[A-Za-z]:(?:\\\\?|/)\w{_REST}"),
     (PATH, rf"file://{_REST}"),
+    (PATH, rf"{_START}~/\w{_REST}"),
     ("the address of a store", rf"(?:gs|s3|s3a|az|abfss?|hdfs)://\w{_REST}"),
     ("the address of a database", rf"(?:sqlite|postgresql|mysql|mssql)(?:\+\w+)?://{_REST}"),
     ("an address in this network", rf"https?://(?:{_LOCAL}){_REST}"),
     (PASSWORD, r"[a-z][\w+.-]{0,19}://[^\s/:@\"']+:[^\s/@\"']+@"),
     (TOKEN, r"hf_[A-Za-z0-9]{30,}"),
+    (TOKEN, r"AKIA[A-Z0-9]{16}"),
 ]
 Searched = tuple[str, re.Pattern[str]]
 

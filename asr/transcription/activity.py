@@ -108,10 +108,11 @@ def has_speech(samples: NDArray[np.float32], detector: Detector) -> bool:
 
 
 class _Held:
-    """What is kept of a recording: from the beginning of the speech that may go on, and `OVERLAP_S` before it."""
+    """What is kept of a recording: from the beginning of the speech that may go on, and the overlap before it."""
 
     def __init__(self, detector: Detector, longest_s: Seconds) -> None:
         self._detector, self._longest_s = detector, longest_s
+        self._overlap_s = min(OVERLAP_S, longest_s / 4)
         self._samples = np.zeros(0, np.float32)
         self._begin = 0  # places in the recording: of the first sample that is kept
         self._first = 0  # of the first one with a share
@@ -125,16 +126,18 @@ class _Held:
         self.n_new += len(block)
 
     def ended(self) -> Iterator[Passage]:
-        """The passages but the last one, which may go on."""
+        """The passages that have; one that reaches to the last sample may go on."""
         self._look()
-        *before, last = self._spans() or [(self._end, self._end)]
-        yield from map(self._passage, before)
+        spans = self._spans()
+        goes_on = bool(spans) and spans[-1][1] >= self._end
+        yield from map(self._passage, spans[:-1] if goes_on else spans)
         # Where nobody speaks yet, somebody may have begun to.
-        keep = last[0] if last[0] < last[1] else last[0] - MARGIN_MS * RATE_HZ // 1000
+        keep = spans[-1][0] if goes_on else self._end - MARGIN_MS * RATE_HZ // 1000 - SHORTEST_MS * RATE_HZ // 1000
+        keep = max(keep, self._last_end if not goes_on else 0)
         n_dropped = max(0, (keep - self._first) // FRAME)
         self._first += n_dropped * FRAME
         self._shares = self._shares[n_dropped:]
-        begin = max(self._begin, self._first - round(OVERLAP_S * RATE_HZ))
+        begin = max(self._begin, self._first - round(self._overlap_s * RATE_HZ))
         self._samples = self._samples[begin - self._begin :]
         self._begin = begin
 
@@ -163,7 +166,7 @@ class _Held:
             self._shares.tolist(),
             RATE_HZ,
             min_speech_duration_ms=SHORTEST_MS,
-            max_speech_duration_s=self._longest_s - OVERLAP_S,
+            max_speech_duration_s=self._longest_s - self._overlap_s,
             min_silence_duration_ms=PAUSE_MS,
             speech_pad_ms=MARGIN_MS,
             min_silence_at_max_speech=BREATH_MS,
@@ -175,7 +178,7 @@ class _Held:
         start, end = span
         frame = (start - self._first) // FRAME
         is_cut = start - self._last_end <= FRAME and self._shares[frame] >= SPEECH
-        begin = max(self._begin, start - round(OVERLAP_S * RATE_HZ)) if is_cut else start
+        begin = max(self._begin, start - round(self._overlap_s * RATE_HZ)) if is_cut else start
         self._last_end = end
         samples = self._samples[begin - self._begin : end - self._begin].copy()
         return Passage(begin / RATE_HZ, samples, (start - begin) / RATE_HZ)

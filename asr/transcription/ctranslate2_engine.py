@@ -62,7 +62,8 @@ class CTranslate2Engine:
             self.language = asked and asked.strip("<|>")
 
     def encode(self, features: NDArray[np.float32]) -> ctranslate2.StorageView:
-        return self._whisper.encode(ctranslate2.StorageView.from_array(np.ascontiguousarray(features)))
+        found = ctranslate2.StorageView.from_array(np.ascontiguousarray(features))
+        return self._whisper.encode(found, to_cpu=True)  # rows of it are taken there
 
     def detect(self, encoded: ctranslate2.StorageView) -> NDArray[np.float64]:
         found = [dict(pairs) for pairs in self._whisper.detect_language(encoded)]
@@ -77,13 +78,17 @@ class CTranslate2Engine:
         return [Heard(*both) for both in zip(tokens, timed, strict=True)]
 
     def decode(
-        self, encoded: ctranslate2.StorageView, prompts: Sequence[list[int]], n_frames: Sequence[int]
+        self, encoded: ctranslate2.StorageView, prompts: Sequence[list[int]], n_frames: Sequence[int], beams: int = 1
     ) -> list[list[int]]:
-        """The new tokens of each window, after its prompt, greedily."""
+        """The new tokens of each window, after its prompt."""
         bounds = [MIN_NEW_TOKENS + int(NEW_TOKENS_PER_SECOND * frames / FRAMES_PER_SECOND) for frames in n_frames]
         longest = min(MAX_LENGTH, max(bounds) + len(prompts[0]))
-        found = self._whisper.generate(encoded, list(prompts), beam_size=1, max_length=longest)
+        found = self._whisper.generate(encoded, list(prompts), beam_size=beams, max_length=longest)
         return [_ended(list(of.sequences_ids[0]), bound) for of, bound in zip(found, bounds, strict=True)]
+
+    def detected(self, encoded: ctranslate2.StorageView) -> list[list[int]]:
+        """Prompts with the likeliest language of each window."""
+        return [self._prompt(self.languages[int(row.argmax())]) for row in self.detect(encoded)]
 
     def prompts_of(self, labels: Sequence[Sequence[int]]) -> list[list[int]]:
         """What of label sequences stands before the text."""

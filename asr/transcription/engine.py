@@ -23,7 +23,7 @@ class Timed:
 
 @dataclass(frozen=True)
 class Heard:
-    """The tokens of one window, without prefix and end, their times in it, and whether they ran away in a loop."""
+    """The tokens of one window, without prefix and end, and their times in it."""
 
     tokens: list[int]
     timed: Timed

@@ -12,6 +12,7 @@ from asr.utterances import Seconds
 # What people read with ease: two lines of 42 letters, no longer than 7 seconds (Netflix' and the BBC's guides).
 LINE_LENGTH = 42
 CUE_LENGTH, CUE_S = 2 * LINE_LENGTH, 7.0
+SHORTEST_S = 0.02  # what is shown for no time is no cue to WebVTT
 PAUSE_S = 1.0  # between two words ends a cue
 SENTENCE_ENDS = tuple(".!?…。！？।؟")
 
@@ -106,7 +107,8 @@ def _is_full(held: Sequence[Word], word: Word) -> bool:
 
 
 def _cue(words: Sequence[Word]) -> Cue:
-    return Cue(words[0].start_s, words[-1].end_s, _lines(words))
+    start_s = words[0].start_s
+    return Cue(start_s, max(words[-1].end_s, start_s + SHORTEST_S), _lines(words))
 
 
 def _lines(words: Sequence[Word]) -> list[str]:

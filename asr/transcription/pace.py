@@ -44,7 +44,8 @@ class Pace:
             print(self, file=sys.stderr)
 
     def __str__(self) -> str:
-        clock = time.strftime("%H:%M:%S", time.gmtime(self._heard_s))
+        seconds = round(self._heard_s)
+        clock = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
         rate = self._heard_s / max(time.monotonic() - self._began_s, 1e-9)
         return f"{self._n_ended:,} of {self._n_recordings:,} recordings, {clock} of speech, {rate:.1f}x real time"
 

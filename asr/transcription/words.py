@@ -40,7 +40,10 @@ def joined(
     """What to keep of the words of a window and of the next one, which both hear the sound `from_s` to `to_s`.
 
     The word nearest to the middle of it that both heard is where one goes over into the other; without any, the middle.
+    Where one of them heard nothing there, all of the other is kept.
     """
+    if not any(word.end_s > from_s for word in before) or not any(word.start_s < to_s for word in after):
+        return list(before), list(after)
     middle_s = (from_s + to_s) / 2
     pairs = [
         (abs((first.start_s + second.start_s) / 2 - middle_s), m, n)
@@ -60,7 +63,8 @@ def joined(
 
 def _same(first: Word, second: Word) -> bool:
     """Heard alike, and less than half a second apart."""
-    return _plain(first.text) == _plain(second.text) and abs(first.start_s - second.start_s) < 0.5
+    said = _plain(first.text)
+    return bool(said) and said == _plain(second.text) and abs(first.start_s - second.start_s) < 0.5
 
 
 def _plain(text: str) -> str:

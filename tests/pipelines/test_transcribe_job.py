@@ -105,5 +105,7 @@ def test_what_a_user_can_mend_is_one_line(audio, run, tmp_path):
     (tmp_path / "only").mkdir()
     (tmp_path / "only" / "broken.wav").write_bytes(b"RIFFnonsense")
     assert "error: nothing was heard in any recording: 1 undecodable audio" in run(tmp_path / "only", tmp_path / "out")
-    assert "low confidence" in run(audio, tmp_path / "low", "--min-confidence", "2")
+    assert "low confidence" in run(audio, tmp_path / "low", "--min-confidence", "1")
+    assert "error: --min-confidence is 2; it must be 0 to 1" in run(audio, tmp_path / "out", "--min-confidence", "2")
+    assert "error: --window-s is 60; it must be 1 to 30" in run(audio, tmp_path / "out", "--window-s", "60")
     assert os.listdir(tmp_path / "only") == ["broken.wav"]

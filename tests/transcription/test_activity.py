@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from asr.features import RATE_HZ
-from asr.transcription.activity import FRAME, OVERLAP_S, Detector, passages
+from asr.transcription.activity import FRAME, OVERLAP_S, Detector, _Held, passages
 from tests.builders import decoded
 
 PAUSE_S = 1.0
@@ -86,6 +86,23 @@ def test_speech_without_a_breath_is_cut_into_windows_that_overlap(joined, detect
     for before, after in pairwise(found):
         if after.overlap_s:
             assert before.end_s - after.start_s == pytest.approx(OVERLAP_S, abs=2 * FRAME / RATE_HZ)
+
+
+def test_what_is_held_does_not_grow_with_silence(joined, detector):
+    detector.reset()
+    held = _Held(detector, 10)
+    held.add(joined[0])
+    list(held.ended())
+    for _ in range(5):
+        held.add(np.zeros(60 * RATE_HZ, np.float32))
+        assert len(list(held.ended())) <= 1
+        assert len(held._samples) < 3 * RATE_HZ and len(held._shares) * FRAME < 3 * RATE_HZ
+
+
+def test_a_window_of_a_second_is_kept_to(joined, detector):
+    found = list(passages([joined[0]], detector, longest_s=1))
+    assert all(p.end_s - p.start_s <= 1.3 for p in found)
+    assert sum(p.end_s - p.start_s - p.overlap_s for p in found) < len(joined[0]) / RATE_HZ
 
 
 @pytest.mark.parametrize("length_s", [0, 0.001, 3, 90])

@@ -105,7 +105,7 @@ def test_a_folder_gets_all_formats_and_a_second_run_goes_on(clips, run, tmp_path
     assert "broken.wav: not transcribed, undecodable audio" in said and "Traceback" not in said
     made = sorted(str(path.relative_to(out)) for path in out.rglob("*.*"))
     assert made == sorted(
-        ["settings.json", *(f"deep/{n}.{suffix}" for n in range(3) for suffix in ("json", "srt", "txt", "vtt"))]
+        [".transcribed.jsonl", *(f"deep/{n}.{suffix}" for n in range(3) for suffix in ("json", "srt", "txt", "vtt"))]
     )
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.txt")}
     (audio / "broken.wav").unlink()
@@ -117,6 +117,53 @@ def test_a_folder_gets_all_formats_and_a_second_run_goes_on(clips, run, tmp_path
     }
     status, _, said = run(audio.parent, "--out", out, "--window-s", 5)
     assert status == 1 and "transcripts of another window_s" in said and "--overwrite" in said
+
+
+def test_the_same_name_of_another_recording_is_not_done(clips, run, tmp_path):
+    for number, folder in enumerate(("x", "y")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.ogg").write_bytes(Path(clips[number][0]).read_bytes())
+    assert run(tmp_path / "x" / "a.ogg", "--out", tmp_path / "out")[0] == 0
+    status, _, said = run(tmp_path / "y" / "a.ogg", "--out", tmp_path / "out")
+    assert status == 1 and "a.* is of" in said and "choose another --out" in said
+    status, _, said = run(tmp_path / "x" / "a.ogg", tmp_path / "y" / "a.ogg", "--out", tmp_path / "two")
+    assert status == 1 and "would both be a.*" in said
+
+
+def test_a_changed_recording_is_heard_anew_and_a_killed_overwrite_mixes_nothing(clips, run, tmp_path):
+    (tmp_path / "a.ogg").write_bytes(Path(clips[0][0]).read_bytes())
+    (tmp_path / "b.ogg").write_bytes(Path(clips[1][0]).read_bytes())
+    assert run(tmp_path / "a.ogg", tmp_path / "b.ogg", "--out", tmp_path / "out")[0] == 0
+    (tmp_path / "a.ogg").write_bytes(Path(clips[2][0]).read_bytes())
+    os.utime(tmp_path / "a.ogg", (1, 1))
+    assert "1 of 2 recordings are done" in run(tmp_path / "a.ogg", tmp_path / "b.ogg", "--out", tmp_path / "out")[2]
+    assert run(tmp_path / "a.ogg", "--out", tmp_path / "out", "--window-s", 5, "--overwrite")[0] == 0
+    status, _, said = run(tmp_path / "a.ogg", tmp_path / "b.ogg", "--out", tmp_path / "out", "--window-s", 5)
+    assert status == 0 and "1 of 2 recordings are done" in said
+
+
+def test_a_damaged_spot_ends_a_recording_and_keeps_what_was_heard(clips, loaded, tmp_path):
+    whole = np.concatenate([decoded(path) for path, _, _ in clips] * 3)
+    soundfile.write(tmp_path / "whole.flac", whole, RATE_HZ)
+    content = bytearray((tmp_path / "whole.flac").read_bytes())
+    content[2 * len(content) // 3 :] = bytes(len(content) - 2 * len(content) // 3)
+    (tmp_path / "cut.flac").write_bytes(content)
+    ((_, heard),) = Transcriber(loaded, "es").transcripts([str(tmp_path / "cut.flac")])
+    assert heard.segments and heard.broken and 5 < heard.duration_s < len(whole) / RATE_HZ
+
+
+def test_a_language_is_told_by_the_recording_alone(clips, loaded, monkeypatch, tmp_path):
+    """Whatever is heard before it: by its own first windows."""
+    pause = np.zeros(RATE_HZ, np.float32)
+    long = np.concatenate([part for path, _, _ in clips for part in (decoded(path), pause)])
+    soundfile.write(tmp_path / "long.wav", long, RATE_HZ)
+    languages = set()
+    monkeypatch.setattr("asr.transcription.recordings.POOL_SIZE", 4)
+    for n_before in range(3):
+        names = [path for path, _, _ in clips[:n_before]] + [str(tmp_path / "long.wav")]
+        *_, (_, heard) = Transcriber(loaded).transcripts(names)
+        languages.add((heard.language, heard.text))
+    assert len(languages) == 1
 
 
 def test_one_file_goes_to_the_terminal_and_a_pipe_is_read_to_its_end(clips, run):
@@ -190,7 +237,7 @@ def test_a_full_disk_keeps_the_finished_transcripts(clips, run, tmp_path):
     try:
         status, _, said = run(*[path for path, _, _ in clips], "--out", full, "--format", "json")
         assert status == 1 and "No space left on device; finished transcripts are kept" in said
-        kept = [path for path in full.glob("*.json") if path.name != "settings.json"]
+        kept = [path for path in full.glob("*.json") if path.suffix == ".json"]
         assert 0 < len(kept) < len(clips) and all(json.loads(path.read_text())["segments"] for path in kept)
         assert not list(full.glob("*.part"))
     finally:

@@ -46,6 +46,14 @@ def test_windows_go_over_at_the_word_that_both_heard():
     assert [word.text for word in kept + rest] == [" one", " two", " three", " four"]
 
 
+@pytest.mark.parametrize("silent", [0, 1])
+def test_a_window_that_heard_nothing_takes_no_word_from_the_other(silent):
+    words = [at(" hello", 9.1), at(" you", 9.6)]
+    sides = (words, []) if silent else ([], words)
+    kept, rest = joined(*sides, 9.0, 10.0)
+    assert kept + rest == words
+
+
 def test_windows_that_heard_nothing_alike_go_over_in_the_middle():
     kept, rest = joined([at(" a", 9.0), at(" b", 9.7)], [at(" c", 9.1), at(" d", 9.6)], 9.0, 10.0)
     assert [word.text for word in kept + rest] == [" a", " d"]
