@@ -59,9 +59,7 @@ class Heard:
         """Raises `UserError` for what is no checkpoint."""
         from asr.transcription import engines
 
-        self._engine = engines.load(folder, "torch")
-        if window_s is not None:
-            self._engine.window_s = window_s
+        self._engine = engines.load(folder, "torch", window_s=window_s)
         self.languages = self._engine.languages
 
     def html(self, path: str, language: str) -> str:

@@ -5,13 +5,14 @@
 
 import logging
 import shutil
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
 import asr
+from asr.errors import UserError
 from asr.experiments.address import set_environment
 
 WEIGHTS = "*.safetensors"
@@ -50,7 +51,7 @@ def package(checkpoint: Path, folder: Path) -> None:
         str(folder),
         task="automatic-speech-recognition",
         signature=ModelSignature(Schema(asked), Schema(heard)),
-        pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+        pip_requirements=_requirements(),
     )
     for path in checkpoint.iterdir():  # what transformers' flavour keeps in other places
         if path.is_file() and not path.match(WEIGHTS) and not (folder / DATA / path.name).exists():
@@ -59,6 +60,14 @@ def package(checkpoint: Path, folder: Path) -> None:
     source = Path(asr.__file__).parent
     shutil.copytree(source, folder / CODE / source.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
     _serve_with(folder / "MLmodel", "asr.serving")
+
+
+def _requirements() -> list[str]:
+    """With the versions that are installed here. Raises `UserError` where one is missing."""
+    try:
+        return [f"{name}=={version(name)}" for name in REQUIREMENTS]
+    except PackageNotFoundError as error:
+        raise UserError(f"a model that can be served needs {error.name}: pip install '.[transcribe,formats]'") from None
 
 
 def _serve_with(description: Path, loader: str) -> None:

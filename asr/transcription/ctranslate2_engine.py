@@ -1,6 +1,6 @@
 """A checkpoint in CTranslate2 (extra `ctranslate2`), at its own encoder window -> what it hears.
 
-Faster than torch on a processor in int8, with a few other words: docs/using.md says how many.
+Faster than torch on a processor, in int8 with a few other words: docs/using.md says how many.
 """
 
 import json
