@@ -37,7 +37,9 @@ def package(checkpoint: Path, folder: Path) -> None:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
     from transformers import WhisperForConditionalGeneration, WhisperProcessor
+    from transformers.utils import logging as bars
 
+    bars.disable_progress_bar()  # of weights that take a second
     checkpoint = checkpoint.resolve()  # MLflow would look a relative path up at the hub
     processor = WhisperProcessor.from_pretrained(checkpoint)
     asked: list[ColSpec | TensorSpec] = [ColSpec("binary", "audio"), ColSpec("string", "language", required=False)]
