@@ -78,7 +78,7 @@ def refusal(stage, *paths, monkeypatch):
     return lines
 
 
-LISTING = tuple(f"data/{name}.json" for name in ("listing", "checkpoint", "sets", "agreement", "cleaning"))
+LISTING = tuple(f"data/{name}.json" for name in ("listing", "checkpoint", "sets", "agreement", "cleaning", "exports"))
 PREPARE = ("data/listing.json", "data/corpus", "data/manifest")
 PREPROCESS = ("data/manifest", "data/listing.json", "base", "data/features", "data/work")
 
