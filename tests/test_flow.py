@@ -212,11 +212,11 @@ def test_another_tracking_server_runs_nothing_again(project):
     assert not elsewhere.exists()
 
 
-def test_another_learning_rate_trains_and_evaluates_only_and_the_way_back_computes_nothing(project):
+def test_another_learning_rate_trains_evaluates_and_exports_only_and_the_way_back_computes_nothing(project):
     model = project.data / "model/model.safetensors"
     before = model.read_bytes(), project.json("run.json")
     project.choose({"train": {"learning_rate": 2 * LEARNING_RATE}})
-    assert ran(project.repro()) == ["listing", "train", "evaluate"]
+    assert ran(project.repro()) == ["listing", "train", "evaluate", "export"]
     assert model.read_bytes() != before[0]
 
     project.choose({"train": {"learning_rate": LEARNING_RATE}})
@@ -230,7 +230,7 @@ def test_cleaning_trains_anew_on_the_same_shards(project):
     rates = sorted(len(row["trained_text"]) / row["duration_s"] for row in rate)
     cleaning = {"clean": {"characters_a_second": [0.0, (rates[-2] + rates[-1]) / 2]}}
     project.choose({"data": {**cleaning, "agreement": {"heard_by": "base", "max_wer": 1000.0}}})
-    assert sorted(ran(project.repro())) == ["agreement", "evaluate", "listing", "selection", "train"]
+    assert sorted(ran(project.repro())) == ["agreement", "evaluate", "export", "listing", "selection", "train"]
     assert (project.data / "features/index.json").read_bytes() == shards
     (gone,) = read_rejects(project.data / "selection", "set_aside.parquet")
     assert gone.reason == "too many characters a second"
@@ -249,7 +249,7 @@ def test_a_further_test_set_is_heard_without_a_training(project):
         "same": {"features": "data/features"},
     }
     project.choose({"evaluate": {"sets": choices}})
-    assert sorted(ran(project.repro())) == ["baseline_sets", "evaluate", "listing", "sets"]
+    assert sorted(ran(project.repro())) == ["baseline_sets", "evaluate", "export", "listing", "sets"]
     metrics = project.json("report/metrics.json")
     foreign, same = metrics["sets"]["foreign"], metrics["sets"]["same"]
     assert foreign["n_utterances"] == read_index(project.data / "sets/foreign").rows("test") > 0
