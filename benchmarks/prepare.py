@@ -27,7 +27,16 @@ WORDS = (
     *("red", "green", "blue", "cat", "dog", "bird", "house", "river", "road", "cloud"),
 )
 STAGES = {
-    "listing": ("-m", "stages.listing", "listing.json", "checkpoint.json", "sets.json", "hears.json", "cleans.json"),
+    "listing": (
+        "-m",
+        "stages.listing",
+        "listing.json",
+        "checkpoint.json",
+        "sets.json",
+        "hears.json",
+        "cleans.json",
+        "exports.json",
+    ),
     "prepare": ("-m", "stages.prepare", "listing.json", "corpus", "manifest"),
 }
 MOST_S, MOST_MB = 60, 1_000

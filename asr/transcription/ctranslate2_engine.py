@@ -4,7 +4,6 @@ Faster than torch on a processor, in int8 with a few other words: docs/using.md 
 """
 
 import json
-import os
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import ctranslate2
 import numpy as np
+import torch
 from ctranslate2.converters import TransformersConverter
 from numpy.typing import NDArray
 from transformers import WhisperTokenizer
@@ -47,8 +47,10 @@ class CTranslate2Engine:
                 logging.disable_progress_bar()
                 TransformersConverter(str(folder)).convert(str(converted))
             try:
+                # As many threads as torch has: it sets them for both of them, of whichever it is told.
+                n_threads = torch.get_num_threads()
                 self._whisper = ctranslate2.models.Whisper(
-                    str(converted), device="auto", compute_type=compute_type, intra_threads=len(os.sched_getaffinity(0))
+                    str(converted), device="auto", compute_type=compute_type, intra_threads=n_threads
                 )
             except (RuntimeError, ValueError) as error:
                 raise UserError(f"{folder}: CTranslate2 cannot load it as {compute_type}: {error}") from None
