@@ -269,7 +269,7 @@ def test_a_folder_without_card_or_weights_is_refused(folder: Path) -> None:
 
 def found_in(text: str, folder: Path, name: str = "README.md", token: str | None = None) -> list[str]:
     (folder / name).write_bytes(text.encode())
-    return [hit.text for hit in private_texts(folder, [name], [Path("/"), Path("/work/project")], token)]
+    return [hit.text for hit in private_texts(folder, [name], [Path("/"), Path("/checkouts/project")], token)]
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def found_in(text: str, folder: Path, name: str = "README.md", token: str | None
         "/mnt/disk/x.wav",
         "C:\\\\Users\\\\me",
         "D:\\data",
-        "/work/project/data/model",
+        "/checkouts/project/data/model",
         "gs://bucket/x",
         "s3://bucket/x",
         "file:///x",
@@ -304,7 +304,7 @@ def test_a_text_that_tells_of_this_machine_is_found_wherever_it_stands(text: str
         "https://github.com/home/project/blob/main/data/README.md",
         "https://example.org:8443/a@b",
         "data/model and ./data/x, ../home/x, and/or, <|notimestamps|>, 1/2, 12:30",
-        "/work/project-2 and the root /",
+        "/checkouts/project-2 and the root /",
         "hf_model, hf://me/x, me@example.org",
         '{"regex": "[^\\\\s]:\\\\d+/"}',
     ],
