@@ -105,20 +105,26 @@ def _explain(failures: dict[int, ProcessFailure], n: int) -> int:
         return not said.get("mendable", False), not killed, said.get("time_s", time.time())
 
     first = min(failures.values(), key=weight)
-    text = first.error_file_data["message"] if "time_s" in first.error_file_data else ""
     who = f"process {first.local_rank + 1} of {n}"
-    if text and not first.error_file_data["mendable"]:
-        text = f"{who}:\n{text}"
-    if first.exitcode == -signal.SIGKILL:
-        text = (
-            f"error: {who} was killed, probably by the kernel for want of memory; lower {PROCESSES}, or see "
-            "train.gradient_accumulation_steps"
+    if "time_s" in first.error_file_data:  # a signal after its last words was torchrun's
+        text, status = first.error_file_data["message"], 1
+        if not first.error_file_data["mendable"]:
+            text = f"{who}:\n{text}"
+    elif first.exitcode == -signal.SIGKILL:
+        text, status = (
+            (
+                f"error: {who} was killed, probably by the kernel for want of memory; lower {PROCESSES}, or see "
+                "train.gradient_accumulation_steps"
+            ),
+            128 + signal.SIGKILL,
         )
     elif first.exitcode < 0:
-        text = f"error: {who} ended by {first.signal_name()}"
+        text, status = f"error: {who} ended by {first.signal_name()}", 128 - first.exitcode
+    else:
+        text, status = "", first.exitcode
     if text:
         print(text.rstrip(), file=sys.stderr, flush=True)
-    return first.exitcode if first.exitcode > 0 else 128 - first.exitcode
+    return status
 
 
 def main() -> None:

@@ -13,6 +13,8 @@ from asr.experiments.run import Run
 from tests.logged import DEAD, check_everything, lines, log_everything, run_of
 from tests.servers import tracking_server
 
+OVERHEAD_S = 2.0  # of a busy machine; a client that waited for the server would lose minutes
+
 
 @pytest.fixture
 def dead(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +139,7 @@ def test_no_illness_of_a_server_costs_more_than_the_patience_of_a_process(
             server.illness = illness
             started_s = time.monotonic()
         lost_s += time.monotonic() - started_s
-    assert lost_s < patience_s + 0.5
+    assert lost_s < patience_s + OVERHEAD_S
     assert capsys.readouterr().err.count("unreachable") == 1
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", client.tracking_uri)

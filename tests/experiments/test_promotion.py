@@ -77,7 +77,6 @@ def test_what_is_registered_can_be_served(project: Project, scratch: Path) -> No
     assert project.promote(run).is_promoted
     import mlflow
 
-    mlflow.set_tracking_uri(project.store.uri)
     loaded = mlflow.pyfunc.load_model(project.champion().source)
     assert loaded.metadata.signature.outputs.input_names() == ["text", "language", "confidence", "duration_s", "error"]
 

@@ -99,6 +99,7 @@ BROKEN = {"message": "error: data/features: broken", "time_s": 3.0, "mendable": 
         ([(1, CLOSED), (1, BUG)], 1, "process 1 of 2:"),
         ([(1, CLOSED), (-9, None)], 137, "error: process 2 of 2 was killed, probably by the kernel for want of memory"),
         ([(-15, None), (1, BUG)], 1, "process 2 of 2:"),
+        ([(1, CLOSED), (-15, BROKEN)], 1, "error: data/features: broken"),  # torchrun's SIGTERM met it as it left
         ([(-15, None), (-11, None)], 139, "error: process 2 of 2 ended by SIGSEGV"),
     ],
 )
