@@ -1,0 +1,1 @@
+"""What can go wrong, injected into the real stages: docs/reliability.md is made of what these tests saw."""
