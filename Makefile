@@ -9,11 +9,12 @@ EXTRAS := beam,formats,gcp,aws,train,transcribe,ctranslate2,demo,flow,bench,dev
 NAME ?= whisper
 ALIAS ?= champion
 # What the tests of a file share is made once.
+FAULTS := $(CURDIR)/.faults
 IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 
-.PHONY: install repro test test-all bench dataflow-check image data-report ui demo compare promote publish lock clean help
+.PHONY: install repro test test-all test-faults bench mend dataflow-check image data-report ui demo compare promote publish lock clean help
 
 install: $(VENV)/installed  ## make .venv and install every locked version into it
 
@@ -46,6 +47,10 @@ test: install  ## the proof that it works: style, types, unit tests and a flow f
 test-all: install  ## the same with the slow tests
 	@pytest $(IN_TWO)
 
+test-faults: install  ## every fault of docs/reliability.md, injected into the real stages; writes that page
+	@rm -rf $(FAULTS) && FAULTS_SEEN=$(FAULTS) pytest -n 2 --dist worksteal tests/faults
+	@python -m tests.faults.table $(FAULTS) docs/reliability.md && rm -rf $(FAULTS)
+
 bench: install  ## the measurements that the docs quote
 	@status=0; for file in benchmarks/[a-z]*.py; do echo "== $$file"; python $$file || status=1; done; exit $$status
 
@@ -59,6 +64,9 @@ image:  ## build and push the worker image: make image IMAGE=REGION-docker.pkg.d
 data-report: install  ## a look at the data: runs up to the features, and names data/features/report.html
 	@dvc repro preprocess
 	@echo "the data: data/features/report.html"
+
+mend: install  ## look for files that a disk has damaged, and take them away, so that dvc repro makes them again
+	@python -m asr.damage
 
 ui: install  ## MLflow's pages on this machine
 	@python -m asr.tracking ui

@@ -8,15 +8,27 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 
+from asr.damage import check_inputs
 from asr.errors import ending_in_a_line
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 logging.basicConfig(level=logging.ERROR)  # before Beam is imported, which warns of every client that is not installed
 logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what its errors say is in the exception too
 COSTS = Path("data/costs.jsonl")  # what each stage took; nothing depends on it
+
+
+def _say_no_more(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Ctrl-C while modules are imported is nothing to trace."""
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _say_no_more
 
 
 def stage(main: Callable[..., None]) -> None:
@@ -26,13 +38,32 @@ def stage(main: Callable[..., None]) -> None:
     """
     _end_with_parent()
     started = time.monotonic()
-    with ending_in_a_line():
-        main(*map(Path, sys.argv[1:]))
-    _note_costs(Path(sys.argv[0]).stem, time.monotonic() - started)
+    name, paths = Path(sys.argv[0]).stem, [Path(word) for word in sys.argv[1:]]
+    with ending_in_a_line(), _sound_inputs(name, paths):
+        main(*paths)
+    _note_costs(name, time.monotonic() - started)
+
+
+@contextmanager
+def _sound_inputs(name: str, paths: list[Path]) -> Iterator[None]:
+    """Names what is damaged among them: all but the shards before the block, and whatever has broken it afterwards."""
+    if _is_one_of_several():  # whoever started it has looked
+        yield
+        return
+    check_inputs(name, paths)
+    try:
+        yield
+    except Exception:
+        check_inputs(name, paths, with_shards=True)
+        raise
+
+
+def _is_one_of_several() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ
 
 
 def _note_costs(name: str, wall_s: float) -> None:
-    if "TORCHELASTIC_RUN_ID" in os.environ:  # one of several processes: whoever started them notes what all took
+    if _is_one_of_several():  # whoever started them notes what all took
         return
     usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     costs = {

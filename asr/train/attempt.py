@@ -94,8 +94,21 @@ class Attempt:
         checkpoint = self.folder / f"checkpoint-{step}"
         for path in checkpoint.rglob("*"):
             _to_disk(path)
-        _write_at_once(checkpoint / _COMPLETE, {"is_over": is_over})
+        _write_at_once(checkpoint / _COMPLETE, {"is_over": is_over, "sha256": _digests(checkpoint)})
         self.remove_others()
+
+    def damaged(self) -> list[Path]:
+        """The files of the checkpoint that are no longer what was saved: a disk can fail in silence."""
+        if not self.checkpoint:
+            return []
+        saved = json.loads((self.checkpoint / _COMPLETE).read_text()).get("sha256", {})
+        found = _digests(self.checkpoint)
+        return [self.checkpoint / name for name in saved if saved[name] != found.get(name)]
+
+    def discard(self) -> None:
+        """Take the checkpoint for one that was cut off."""
+        if self.checkpoint:
+            (self.checkpoint / _COMPLETE).unlink(missing_ok=True)
 
     def remove_others(self) -> None:
         """Remove the checkpoints that are cut off, and those before the newest."""
@@ -132,6 +145,12 @@ def _code() -> dict[str, str]:
 def is_without_effect(module: str) -> bool:
     """Whether it, or the package that it is in, cannot change what is trained."""
     return any(module == name or module.startswith(f"{name}.") for name in WITHOUT_EFFECT)
+
+
+def _digests(checkpoint: Path) -> dict[str, str]:
+    """The sha256 of each file of a checkpoint but the mark that it is complete, by name."""
+    files = [path for path in checkpoint.rglob("*") if path.is_file() and path.name != _COMPLETE]
+    return {str(path.relative_to(checkpoint)): sha256_of(path) for path in files}
 
 
 def _step(checkpoint: Path) -> int:

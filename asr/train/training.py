@@ -79,6 +79,7 @@ def train(
         add_in_order()
     network = checkpoints.load_model(base, WindowedWhisper)
     arguments = training_arguments(params.train, attempt.folder)
+    _leave_damaged(attempt, arguments)
     fitting.check(read_index(features), base, network.config, params, arguments.world_size)
     learning.prepare(network, params.train)
     network.set_attn_implementation(attention_for(_usual_window_s(params), arguments.device))
@@ -108,6 +109,16 @@ def train(
     if trainer.is_world_process_zero():
         _save(candidates.result(learning.merged_state(network)), base, model_folder, params)
     return _summary(trainer, candidates)
+
+
+def _leave_damaged(attempt: Attempt, arguments: Seq2SeqTrainingArguments) -> None:
+    """A checkpoint that a disk has damaged is not gone on from."""
+    damaged = attempt.damaged()
+    arguments.distributed_state.wait_for_everyone()  # all have looked
+    if damaged and arguments.process_index == 0:
+        say(f"warning: {damaged[0]} is damaged, no longer what was saved; the training starts anew")
+        attempt.discard()
+    arguments.distributed_state.wait_for_everyone()
 
 
 def _run(trainer: WhisperTrainer, train: Train, attempt: Attempt, save_every_s: float) -> Candidates:
