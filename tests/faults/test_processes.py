@@ -1,5 +1,6 @@
 """Processes that are killed, told to stop, suspended or started twice, at seeded moments."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -46,6 +47,16 @@ def moment_s(flow: Flow, seed: str, stages: list[str]) -> float:
     return Random(seed).uniform(0.35, 0.9) * sum(flow.took_s()[stage] for stage in stages)
 
 
+def ended_by(flow: Flow, stage: str, name: str) -> tuple[Done, Running]:
+    """A stage that gets a signal at a moment that its name and the signal's decide; sooner, if it was over by then."""
+    after_s = moment_s(flow, f"{stage} {name}", [stage])
+    while True:
+        running = flow.start_stage(stage, **EACH_STEP)
+        if done := disturbed(running, name, after_s, all_of_it=name == "SIGINT"):
+            return done, running
+        after_s *= 0.7
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_that_is_ended_leaves_no_process_and_is_made_again_as_if_never(
@@ -54,13 +65,7 @@ def test_a_stage_that_is_ended_leaves_no_process_and_is_made_again_as_if_never(
     flow.forget(stage)
     said, lost_s = [], 0.0
     for name in SIGNALS:
-        after_s = moment_s(flow, f"{stage} {name}", [stage])
-        while not (
-            done := disturbed(
-                running := flow.start_stage(stage, **EACH_STEP), name, after_s, all_of_it=name == "SIGINT"
-            )
-        ):
-            after_s *= 0.7
+        done, running = ended_by(flow, stage, name)
         number = signal.Signals[name]
         assert done.status in (-number, 128 + number), done
         assert "Traceback" not in done.said, done.said
@@ -73,9 +78,6 @@ def test_a_stage_that_is_ended_leaves_no_process_and_is_made_again_as_if_never(
     keeps = KEEPS.get(stage, "the other stages' outputs; it starts anew")
     sees = said[0] if said else ""
     note(Seen("processes", f"{stage}: SIGKILL, SIGTERM and Ctrl-C", sees, keeps, lost_s / len(SIGNALS)))
-
-
-RUNNING = ["preprocess", "sets", "agreement", "selection", "train"]
 
 
 @pytest.mark.slow
@@ -111,15 +113,20 @@ def contents(folder: Path) -> dict[Path, tuple[int, int]]:
     return {path: (stat.st_size, stat.st_mtime_ns) for path, stat in found.items()}
 
 
-def started(flow: Flow, stage: str, running: Running) -> None:
+def started(stage: str, running: Running) -> None:
     """Waits until `dvc repro` runs a stage."""
     until = time.monotonic() + 60
-    while not any(
-        f"stages.{stage} " in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid in children(running)
-    ):
+    while not any(f"stages.{stage}\0" in command_of(pid) for pid in children(running)):
         assert running.process.poll() is None, running.process.communicate()
         assert time.monotonic() < until, "not started in time"
         time.sleep(0.05)
+
+
+def command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:  # ended meanwhile
+        return ""
 
 
 def children(running: Running) -> list[int]:
@@ -127,10 +134,11 @@ def children(running: Running) -> list[int]:
     found, waiting = [], [running.process.pid]
     while waiting:
         pid = waiting.pop()
-        for task in Path(f"/proc/{pid}/task").glob("*/children"):
-            pids = [int(word) for word in task.read_text().split()]
-            found += pids
-            waiting += pids
+        with contextlib.suppress(OSError):  # ended meanwhile
+            for task in Path(f"/proc/{pid}/task").glob("*/children"):
+                pids = [int(word) for word in task.read_text().split()]
+                found += pids
+                waiting += pids
     return found
 
 
@@ -141,7 +149,7 @@ def test_a_second_repro_in_the_same_folder_is_refused_and_the_first_goes_on(
     flow.forget("preprocess")
     first = flow.start("dvc", "repro")
     began_s = time.monotonic()
-    started(flow, "preprocess", first)
+    started("preprocess", first)
     second = flow.repro()
     assert second.status != 0
     assert "Traceback" not in second.said
@@ -207,20 +215,13 @@ def test_a_killed_rank_of_a_training_ends_it_in_a_line(flow: Flow) -> None:
     assert running.left_behind() == []
     again = flow.repro(TRAIN_PROCESSES="2")
     assert again.status == 0, again.said
-    losses = [
-        [point["train_loss"] for point in points if "train_loss" in point]
-        for points in (flow.outcome()["run.json"]["curve"], curve)
-    ]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
-    note(
-        Seen(
-            "processes",
-            "a rank of a training in two processes is killed",
-            done.line,
-            "the last checkpoint",
-            done.wall_s,
-        )
-    )
+    assert losses(flow.outcome()["run.json"]["curve"]) == pytest.approx(losses(curve), rel=1e-3)
+    what = "a rank of a training in two processes is killed"
+    note(Seen("processes", what, done.line, "the last checkpoint", done.wall_s))
+
+
+def losses(curve: list[dict[str, float]]) -> list[float]:
+    return [point["train_loss"] for point in curve if "train_loss" in point]
 
 
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
