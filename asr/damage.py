@@ -16,7 +16,6 @@ from ruamel.yaml import YAML
 
 from asr.errors import UserError, ending_in_a_line
 from asr.progress import say, track
-from asr.utterances import SPLITS
 
 LOCK = Path("dvc.lock")
 CACHE = Path(".dvc/cache/files/md5")  # DVC's, where .dvc/config does not move it
@@ -42,7 +41,7 @@ class Made:
     @property
     def is_shard(self) -> bool:
         """Whoever reads a shard checks its pages; the features are too large to read twice."""
-        return self.path.suffix == ".parquet" and self.path.parent.name in SPLITS
+        return self.path.suffix == ".parquet" and self.path.stem.isdigit()
 
     @property
     def cached(self) -> Path:
