@@ -1,6 +1,7 @@
 """Disks that are full or read-only, files that may not grow, are cut off, have a flipped bit, or are gone."""
 
 import os
+import re
 import resource
 import subprocess
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from tests.faults.table import Seen, note
 
 DISK = "size=400m"
 FILE_BYTES = 30_000  # less than most outputs
+N_HANDLES = 24  # fewer than the shared libraries and the shards take
 EACH_STEP = {"CHECKPOINT_EVERY_S": "0"}
 
 
@@ -219,3 +221,41 @@ def test_a_lock_file_with_marks_of_a_merge_is_a_line(flow: Flow) -> None:
     assert done.status != 0
     assert "dvc.lock" in done.said and "Traceback" not in done.said
     note(Seen("storage", "dvc.lock has marks of a merge", done.line, "all", done.wall_s))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["preprocess", "train"])
+def test_too_few_open_files_are_a_line(flow: Flow, expected: dict[str, Any], stage: str) -> None:
+    flow.forget(stage)
+    limit = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (N_HANDLES, N_HANDLES))
+    done = flow.run_stage(stage, limit)
+    assert done.status == 1, done.said
+    assert "Too many open files" in done.line
+    assert len(done.errors) == 1 and "Traceback" not in done.said, done.said
+    heals(flow, expected)
+    note(Seen("storage", f"{stage}: {N_HANDLES} open files are allowed", done.line, "the other stages' outputs"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["prepare", "preprocess", "train", "export"])
+def test_a_full_temporary_folder_is_a_line_or_none(
+    flow: Flow, disk: Flow, expected: dict[str, Any], stage: str
+) -> None:
+    flow.forget(stage)
+    fill(disk)
+    done = flow.run_stage(stage, TMPDIR=str(disk.folder.parent))
+    assert "Traceback" not in done.said, done.said
+    assert done.status == 0 or (done.status == 1 and len(done.errors) == 1), done.said
+    heals(flow, expected)
+    sees = done.line if done.errors else ""
+    note(Seen("storage", f"{stage}: the temporary folder is full", sees, "the other stages' outputs", done.wall_s))
+
+
+@pytest.mark.slow
+def test_a_project_that_is_moved_runs_nothing_anew(flow: Flow, expected: dict[str, Any]) -> None:
+    moved = Flow(flow.folder.rename(flow.folder.with_name("moved")))
+    done = moved.repro()
+    assert done.status == 0, done.said
+    assert re.findall(r"^Running stage '(\w+)'", done.said, re.MULTILINE) == ["listing"]
+    assert moved.outcome() == expected
+    note(Seen("storage", "the project's folder is moved", "", "all", 0.0))
