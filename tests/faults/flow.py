@@ -93,10 +93,14 @@ class Flow:
         lock = yaml.safe_load((self.folder / "dvc.lock").read_text(encoding="utf-8"))
         for stage in stages:
             lock["stages"].pop(stage, None)
-            for out in STAGES[stage]["outs"]:
-                remove(self.folder / out)
+            self.remove_outs(stage)
         (self.folder / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False), encoding="utf-8")
         remove(self.folder / ".dvc/cache/runs")
+
+    def remove_outs(self, stage: str) -> None:
+        """As DVC does before a stage runs."""
+        for out in STAGES[stage]["outs"]:
+            remove(self.folder / out)
 
     def start(self, *words: str, before: Callable[[], None] | None = None, **environment: str) -> Running:
         """`python -m words` in this folder, in a session of its own, in which `before` is called first."""
@@ -117,8 +121,7 @@ class Flow:
 
     def start_stage(self, stage: str, before: Callable[[], None] | None = None, **environment: str) -> Running:
         """A stage by its command in dvc.yaml, without DVC."""
-        for out in STAGES[stage]["outs"]:  # as DVC does
-            remove(self.folder / out)
+        self.remove_outs(stage)
         return self.start(*STAGES[stage]["cmd"].split()[2:], before=before, **environment)
 
     def run(self, *words: str, before: Callable[[], None] | None = None, **environment: str) -> Done:
@@ -137,6 +140,10 @@ class Flow:
         """How long each stage took undisturbed, with its imports; and `all` of them, DVC included."""
         found: dict[str, float] = json.loads((self.folder / TOOK).read_text(encoding="utf-8"))
         return found
+
+    def lost_s(self, wall_s: float, *stages: str) -> float:
+        """Of so many seconds those that these stages, which had to run anyway, would not have taken undisturbed."""
+        return wall_s - sum(self.took_s()[stage] for stage in stages)
 
     def outcome(self) -> dict[str, Any]:
         """What must be the same whatever happened on the way: bytes by their sha256, scores and curves as numbers."""

@@ -5,6 +5,7 @@ import re
 import resource
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -12,11 +13,13 @@ from typing import Any
 
 import pytest
 
+from asr.train.attempt import Attempt
 from tests.faults.flow import STAGES, Flow, remove
 from tests.faults.table import Seen, note
 
 DISK = "size=400m"
-FILE_BYTES = 30_000  # less than most outputs
+FILE_BYTES = 30_000
+LARGE = ("fetch", "preprocess", "train", "evaluate", "export")  # have a file that is larger
 N_HANDLES = 24  # fewer than the shared libraries and the shards take
 EACH_STEP = {"CHECKPOINT_EVERY_S": "0"}
 
@@ -33,13 +36,22 @@ def disk(undisturbed: Flow, tmp_path: Path) -> Iterator[Flow]:
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def fill(flow: Flow) -> Path:
-    """A file that takes all the room there is."""
+@contextmanager
+def filled(flow: Flow, but_bytes: int = 0) -> Iterator[None]:
+    """Without room on its disk but for so many bytes."""
     ballast = flow.folder.parent / "ballast"
     with ballast.open("wb") as file:
         room = os.statvfs(ballast)
-        os.posix_fallocate(file.fileno(), 0, room.f_bavail * room.f_frsize)
-    return ballast
+        os.posix_fallocate(file.fileno(), 0, room.f_bavail * room.f_frsize - but_bytes)
+    yield
+    ballast.unlink()
+
+
+@contextmanager
+def read_only(flow: Flow) -> Iterator[None]:
+    subprocess.run(["mount", "-o", "remount,ro", flow.folder.parent], check=True)
+    yield
+    subprocess.run(["mount", "-o", "remount,rw", flow.folder.parent], check=True)
 
 
 def heals(flow: Flow, expected: dict[str, Any]) -> float:
@@ -52,16 +64,29 @@ def heals(flow: Flow, expected: dict[str, Any]) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_full_disk_is_a_line_and_with_room_it_goes_on(disk: Flow, expected: dict[str, Any], stage: str) -> None:
+def test_a_disk_that_takes_nothing_is_a_line_and_with_room_the_stage_is_made(
+    disk: Flow, expected: dict[str, Any], stage: str
+) -> None:
     disk.forget(stage)
-    ballast = fill(disk)
-    done = disk.run_stage(stage, **EACH_STEP)
-    assert done.status == 1, done.said
-    assert "No space left on device" in done.line
-    assert len(done.errors) == 1 and "Traceback" not in done.said, done.said
-    ballast.unlink()
-    heals(disk, expected)
-    note(Seen("storage", f"{stage}: the disk is full", done.line, "the other stages' outputs", done.wall_s))
+    command = STAGES[stage]["cmd"].split()[2:]
+    quota = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
+    seen = {}
+    with filled(disk):
+        seen["the disk is full"] = disk.run(*command, **EACH_STEP), "No space left on device"
+    disk.remove_outs(stage)
+    if stage in LARGE:
+        seen["a quota on a single file"] = disk.run(*command, before=quota, **EACH_STEP), "File too large"
+    disk.remove_outs(stage)
+    with read_only(disk):
+        seen["the folder is read-only"] = disk.run(*command, **EACH_STEP), "Read-only file system"
+    for done, reason in seen.values():
+        assert done.status == 1, done.said
+        assert reason in done.line
+        assert len(done.errors) == 1 and "Traceback" not in done.said, done.said
+    healed_s = heals(disk, expected)
+    for what, (done, _) in seen.items():
+        lost_s = done.wall_s + disk.lost_s(healed_s, "listing", stage)
+        note(Seen("storage", f"{stage}: {what}", done.line, "all that other stages made", lost_s))
 
 
 @pytest.mark.slow
@@ -69,45 +94,12 @@ def test_a_disk_that_fills_as_dvc_keeps_an_output(disk: Flow, expected: dict[str
     """The stage has ended well, and its output does not fit into the cache."""
     disk.forget("train")
     remove(disk.folder / ".dvc/cache/files")
-    ballast = fill(disk)
-    os.truncate(ballast, ballast.stat().st_size - 6_000_000)
-    done = disk.repro("--single-item", "train")
+    with filled(disk, but_bytes=6_000_000):
+        done = disk.repro("--single-item", "train")
     assert done.status != 0
     assert "No space left on device" in done.said
-    ballast.unlink()
     heals(disk, expected)
     note(Seen("storage", "the disk is full as DVC keeps an output in its cache", done.line, "the output", done.wall_s))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("stage", ["fetch", "preprocess", "train", "baseline", "export"])
-def test_a_file_that_may_not_grow_is_a_line(flow: Flow, expected: dict[str, Any], stage: str) -> None:
-    flow.forget(stage)
-    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
-    done = flow.run_stage(stage, limit, **EACH_STEP)
-    assert done.status == 1, done.said
-    assert "File too large" in done.line
-    assert len(done.errors) == 1 and "Traceback" not in done.said, done.said
-    heals(flow, expected)
-    note(Seen("storage", f"{stage}: a quota on a single file", done.line, "the other stages' outputs", done.wall_s))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("stage", ["listing", "prepare", "preprocess", "train", "evaluate"])
-def test_a_folder_that_is_read_only_is_a_line(disk: Flow, expected: dict[str, Any], stage: str) -> None:
-    disk.forget(stage)
-    remount(disk, "ro")
-    done = disk.run(*STAGES[stage]["cmd"].split()[2:], **EACH_STEP)
-    remount(disk, "rw")
-    assert done.status == 1, done.said
-    assert "Read-only file system" in done.line
-    assert len(done.errors) == 1 and "Traceback" not in done.said, done.said
-    heals(disk, expected)
-    note(Seen("storage", f"{stage}: the folder is read-only", done.line, "all", done.wall_s))
-
-
-def remount(flow: Flow, options: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{options}", flow.folder.parent], check=True)
 
 
 def flip(path: Path) -> None:
@@ -132,59 +124,90 @@ def rewrite(path: Path, content: bytes) -> None:
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("what", "pattern", "harm", "reader"),
-    [
-        ("a shard is cut off", "features/train/*.parquet", cut, "train"),
-        ("a bit of a shard flips", "features/train/*.parquet", flip, "train"),
-        ("a bit of the index flips", "features/index.json", flip, "train"),
-        ("the index is cut off", "features/index.json", cut, "train"),
-        ("a bit of the manifest flips", "manifest/manifest.parquet", flip, "preprocess"),
-        ("the manifest is cut off", "manifest/manifest.parquet", cut, "preprocess"),
-        ("a bit of the selection flips", "selection/*.parquet", flip, "train"),
-        ("a bit of the base checkpoint flips", "base/model.safetensors", flip, "baseline"),
-        ("the base checkpoint is cut off", "base/model.safetensors", cut, "baseline"),
-        ("a bit of the fine-tuned checkpoint flips", "model/model.safetensors", flip, "evaluate"),
-        ("the fine-tuned checkpoint is cut off", "model/model.safetensors", cut, "evaluate"),
-        ("the tokenizer is cut off", "base/tokenizer.json", cut, "preprocess"),
-        ("the predictions of the base checkpoint are cut off", "baseline/predictions.parquet", cut, "evaluate"),
-        ("the run's file is cut off", "run.json", cut, "evaluate"),
+Harm = Callable[[Path], None]
+DAMAGE: dict[str, list[tuple[str, str, Harm]]] = {
+    "preprocess": [
+        ("a bit of the manifest flips", "manifest/manifest.parquet", flip),
+        ("the manifest is cut off", "manifest/manifest.parquet", cut),
+        ("the tokenizer is cut off", "base/tokenizer.json", cut),
     ],
-)
-def test_a_damaged_file_is_named_and_made_again(
-    flow: Flow, expected: dict[str, Any], what: str, pattern: str, harm: Callable[[Path], None], reader: str
-) -> None:
-    """By the stage that reads it, as DVC sees no change; mend takes it away."""
-    flow.forget(reader)
-    path = sorted(flow.data.glob(pattern))[0]
-    sound = path.read_bytes()
-    harm(path)
-    done = flow.run_stage(reader)
-    assert done.status == 1, done.said
-    name = str(path.relative_to(flow.folder))
-    assert done.errors == [line for line in done.errors if line.startswith(f"error: {name} is damaged: ")], done.said
-    assert "Traceback" not in done.said, done.said
-
-    mended = flow.run("asr.damage")
-    assert mended.status == 0 and f"{name} was damaged, and is removed" in mended.said
-    healed_s = heals(flow, expected)
-    assert path.read_bytes() == sound
-    note(Seen("storage", what, done.line, "all else; `make mend`, and `make repro` makes it again", healed_s))
+    "train": [
+        ("a shard is cut off", "features/train/00000.parquet", cut),
+        ("a bit of a shard flips", "features/train/00000.parquet", flip),
+        ("the index is cut off", "features/index.json", cut),
+        ("a bit of the index flips", "features/index.json", flip),
+        ("a bit of the selection flips", "selection/train.parquet", flip),
+    ],
+    "baseline": [
+        ("the base checkpoint is cut off", "base/model.safetensors", cut),
+        ("a bit of the base checkpoint flips", "base/model.safetensors", flip),
+    ],
+    "evaluate": [
+        ("the fine-tuned checkpoint is cut off", "model/model.safetensors", cut),
+        ("a bit of the fine-tuned checkpoint flips", "model/model.safetensors", flip),
+        ("the predictions of the base checkpoint are cut off", "baseline/predictions.parquet", cut),
+        ("the run's file is cut off", "run.json", cut),
+    ],
+}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("what", "harm"), [("gone", Path.unlink), ("damaged", flip)])
-def test_a_dvc_cache_that_lost_an_object_costs_the_stage_alone(
-    flow: Flow, expected: dict[str, Any], what: str, harm: Callable[[Path], None]
+@pytest.mark.parametrize("reader", DAMAGE)
+def test_a_damaged_file_is_named_by_the_stage_that_reads_it_and_made_again(
+    flow: Flow, expected: dict[str, Any], reader: str
 ) -> None:
-    objects = sorted((flow.folder / ".dvc/cache/files").rglob("*"), key=lambda path: path.stat().st_size)
-    weights = (flow.data / "model/model.safetensors").read_bytes()
-    (lost,) = [path for path in objects if path.is_file() and path.read_bytes() == weights]
-    harm(lost)
+    """DVC sees no change; mend takes the file away."""
+    flow.forget(reader)
+    lines = {}
+    for what, name, harm in DAMAGE[reader]:
+        path = flow.data / name
+        sound = path.read_bytes()
+        harm(path)
+        done = flow.run_stage(reader)
+        assert done.status == 1, done.said
+        assert done.errors and "Traceback" not in done.said, done.said
+        assert all(line.startswith(f"error: data/{name} is damaged: ") for line in done.errors), done.said
+        lines[what] = done.line
+        rewrite(path, sound)
+
+    damaged = {name: harm for _, name, harm in DAMAGE[reader]}
+    for name, harm in damaged.items():
+        harm(flow.data / name)
+    mended = flow.run("asr.damage")
+    assert mended.status == 0
+    assert all(f"data/{name} was damaged, and is removed" in mended.said for name in damaged), mended.said
+    lost_s = flow.lost_s(heals(flow, expected), "listing", reader)
+    for what, line in lines.items():
+        note(Seen("storage", what, line, "all else; `make mend`, and `make repro` makes it again", lost_s))
+
+
+def cached_weights(flow: Flow) -> Path:
+    """DVC's copy of the fine-tuned weights."""
+    weights = flow.data / "model/model.safetensors"
+    (copy,) = [path for path in (flow.folder / ".dvc/cache/files").rglob("*") if path.samefile(weights)]
+    return copy
+
+
+@pytest.mark.slow
+def test_a_dvc_cache_that_lost_an_object_costs_the_stage_alone(flow: Flow, expected: dict[str, Any]) -> None:
+    cached_weights(flow).unlink()
     remove(flow.data / "model")
-    heals_s = heals(flow, expected)
-    note(Seen("storage", f"an object of DVC's cache is {what}, and its output too", "", "all other stages", heals_s))
+    lost_s = flow.lost_s(heals(flow, expected), "listing")
+    note(Seen("storage", "DVC's cache has lost an object, and its output is gone", "", "all other stages", lost_s))
+
+
+@pytest.mark.slow
+def test_a_damaged_object_of_the_dvc_cache_is_found_by_mend(flow: Flow, expected: dict[str, Any]) -> None:
+    """DVC links it to its place again, and takes it for what it was."""
+    flip(cached_weights(flow))
+    remove(flow.data / "model")
+    assert flow.repro().status == 0
+    assert flow.outcome() != expected
+    mended = flow.run("asr.damage")
+    line, *_ = mended.said.splitlines()
+    assert line == "data/model/model.safetensors was damaged, and is removed"
+    lost_s = flow.lost_s(heals(flow, expected), "listing")
+    note(Seen("storage", "a bit of an object of DVC's cache flips, and its output is gone", line, "all else", lost_s))
 
 
 @pytest.mark.slow
@@ -197,8 +220,9 @@ def test_a_checkpoint_of_a_broken_off_training_that_is_damaged_is_not_gone_on_fr
         assert running.process.poll() is None, running.process.communicate()
     running.process.kill()
     running.process.communicate()
-    (checkpoint,) = [path.parent for path in flow.data.glob("training/*/checkpoint-*/complete.json")]
-    flip(checkpoint / "model.safetensors")
+    (attempt,) = [Attempt(path) for path in flow.data.glob("training/*")]
+    assert attempt.checkpoint
+    flip(attempt.checkpoint / "model.safetensors")
     again = flow.repro()
     assert again.status == 0, again.said
     assert flow.outcome() == expected
@@ -220,7 +244,7 @@ def test_a_lock_file_with_marks_of_a_merge_is_a_line(flow: Flow) -> None:
     done = flow.repro()
     assert done.status != 0
     assert "dvc.lock" in done.said and "Traceback" not in done.said
-    note(Seen("storage", "dvc.lock has marks of a merge", done.line, "all", done.wall_s))
+    note(Seen("storage", "dvc.lock has marks of a merge", done.said.splitlines()[0], "all", done.wall_s))
 
 
 @pytest.mark.slow
@@ -242,8 +266,8 @@ def test_a_full_temporary_folder_is_a_line_or_none(
     flow: Flow, disk: Flow, expected: dict[str, Any], stage: str
 ) -> None:
     flow.forget(stage)
-    fill(disk)
-    done = flow.run_stage(stage, TMPDIR=str(disk.folder.parent))
+    with filled(disk):
+        done = flow.run_stage(stage, TMPDIR=str(disk.folder.parent))
     assert "Traceback" not in done.said, done.said
     assert done.status == 0 or (done.status == 1 and len(done.errors) == 1), done.said
     heals(flow, expected)
