@@ -22,13 +22,14 @@ logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what its errors s
 COSTS = Path("data/costs.jsonl")  # what each stage took; nothing depends on it
 
 
-def _say_no_more(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Ctrl-C while modules are imported is nothing to trace."""
-    if not issubclass(kind, KeyboardInterrupt):
-        sys.__excepthook__(kind, error, trace)
+def _leave(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Ctrl-C while modules are imported is nothing to trace, and ends as it does later."""
+    if issubclass(kind, KeyboardInterrupt):
+        os._exit(128 + signal.SIGINT)
+    sys.__excepthook__(kind, error, trace)
 
 
-sys.excepthook = _say_no_more
+sys.excepthook = _leave
 
 
 def stage(main: Callable[..., None]) -> None:

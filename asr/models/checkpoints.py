@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 from transformers.utils import logging
 
-from asr.errors import UserError
+from asr.errors import UserError, remedy
 
 WhisperT = TypeVar("WhisperT", bound=WhisperForConditionalGeneration)
 
@@ -36,8 +36,9 @@ def explained_writing(path: Path) -> Iterator[None]:
         existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
         free_mb = shutil.disk_usage(existing).free / 1e6
         reason = str(error).splitlines()[0]
+        done = remedy(error) or "make room there"
         raise UserError(
-            f"{path}: cannot be written ({reason}; {free_mb:.0f} MB were free); make room there, and run `dvc repro`"
+            f"{path}: cannot be written ({reason}; {free_mb:.0f} MB were free); {done}, and run `dvc repro`"
         ) from error
 
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 from safetensors import SafetensorError
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from asr.errors import UserError
+from asr.errors import UserError, remedy
 from asr.train.attempt import Attempt
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -105,8 +105,8 @@ class Saving(TrainerCallback):
         reason = str(error).splitlines()[0]
         goes_on = f"from step {self.attempt.step}" if self.attempt.step else "from its start"
         return UserError(
-            f"{path}: cannot be saved ({reason}; {free_mb:.0f} MB were free); make room there, and `dvc repro` goes on "
-            f"{goes_on}"
+            f"{path}: cannot be saved ({reason}; {free_mb:.0f} MB were free); {remedy(error) or 'make room there'}, and "
+            f"`dvc repro` goes on {goes_on}"
         )
 
 
