@@ -44,3 +44,22 @@ def test_a_mistake_of_ours_keeps_its_traceback(tmp_path):
     ended = run(tmp_path, "1 / 0")
     assert ended.returncode == 1
     assert "Traceback" in ended.stderr
+
+
+def test_a_disk_that_refuses_to_write_is_named_with_what_can_be_done(tmp_path):
+    ended = run(
+        tmp_path, "raise OSError(28, 'Error writing bytes to file. Detail: [errno 28] No space left on device')"
+    )
+    said = f"error: a file below {tmp_path}: No space left on device; make room there, and run it again\n"
+    assert (ended.returncode, ended.stderr) == (1, said)
+    ended = run(tmp_path, "raise OSError(30, \"Failed to open local file 'data/a'. Detail: [errno 30]\")")
+    said = "error: data/a: Read-only file system; mount it so that it can be written, and run it again\n"
+    assert (ended.returncode, ended.stderr) == (1, said)
+
+
+def test_ctrl_c_while_modules_are_imported_is_silent(tmp_path):
+    (tmp_path / "slow.py").write_text("import stages, os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    ended = subprocess.run(
+        [sys.executable, "slow.py"], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stderr) == (130, "")

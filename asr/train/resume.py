@@ -104,9 +104,9 @@ class Saving(TrainerCallback):
         self.attempt.remove_others()
         reason = str(error).splitlines()[0]
         goes_on = f"from step {self.attempt.step}" if self.attempt.step else "from its start"
+        done = remedy(error) or "make room there"
         return UserError(
-            f"{path}: cannot be saved ({reason}; {free_mb:.0f} MB were free); {remedy(error) or 'make room there'}, and "
-            f"`dvc repro` goes on {goes_on}"
+            f"{path}: cannot be saved ({reason}; {free_mb:.0f} MB were free); {done}, and `dvc repro` goes on {goes_on}"
         )
 
 

@@ -115,6 +115,16 @@ class TestAttempt:
         attempt.complete(10, is_over=False)
         assert [path.name for path in attempt.folder.iterdir()] == ["checkpoint-10"]
 
+    def test_what_a_disk_has_damaged_is_known_and_can_be_left(self, attempt: Attempt) -> None:
+        path = begin_checkpoint(attempt, 9) / "weights"
+        path.write_text("sound")
+        attempt.complete(9, is_over=False)
+        assert attempt.damaged() == []
+        path.write_text("s0und")
+        assert attempt.damaged() == [path]
+        attempt.discard()
+        assert (attempt.checkpoint, attempt.damaged()) == (None, [])
+
     def test_it_remembers_its_run(self, attempt: Attempt) -> None:
         run = {"run_id": None, "journal": "название"}
         attempt.note_run(run)
