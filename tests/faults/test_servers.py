@@ -90,9 +90,7 @@ def test_a_training_outlives_a_tracking_server_that_dies(flow: Flow) -> None:
         done = train(flow, server.uri, expected)
         assert "runs/create" in server.asked
     replayed(flow)
-    note(
-        Seen("servers", "MLflow dies in the middle of a training", told(done), LOST, flow.lost_s(done.wall_s, "train"))
-    )
+    lost(flow, "MLflow dies in the middle of a training", done)
 
 
 def die_after(server: TrackingServer, endpoint: str) -> None:
@@ -111,9 +109,7 @@ def test_a_training_outlives_a_store_that_is_damaged(flow: Flow, experiments: Pa
     store.write_bytes(content)
     done = train(flow, f"sqlite:///{store}", expected)
     replayed(flow)
-    note(
-        Seen("servers", "the file of MLflow's database is damaged", told(done), LOST, flow.lost_s(done.wall_s, "train"))
-    )
+    lost(flow, "the file of MLflow's database is damaged", done)
 
 
 @pytest.mark.slow
