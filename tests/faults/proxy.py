@@ -34,6 +34,7 @@ class Proxy(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: Proxy
+    protocol_version = "HTTP/1.1"  # in which a client of S3 waits to be told to go on with a body
 
     def _answer(self) -> None:
         content = self.rfile.read(int(self.headers.get("Content-Length", 0)))

@@ -19,7 +19,7 @@ from tests.running import Project
 pytest_plugins = ["tests.emulators"]
 pytestmark = pytest.mark.slow
 
-N_CLIPS = 12
+N_CLIPS = 6
 ENDPOINT = {"s3": "AWS_ENDPOINT_URL", "gs": "STORAGE_EMULATOR_HOST"}
 
 
@@ -51,7 +51,7 @@ def rows(root: str, clips: Path) -> list[Utterance]:
 def here(tmp_path_factory: pytest.TempPathFactory, scratch: Path, clips: Path) -> dict[str, str]:
     """The shards' sha256 where all lies on this machine."""
     folder = tmp_path_factory.mktemp("here") / "project"
-    return Project.make(folder, scratch, clips, rows(str(clips), clips)).run(BEAM_WORKERS="1")
+    return Project.make(folder, scratch, clips, rows(str(clips), clips), shard_mb=10).run(BEAM_WORKERS="1")
 
 
 def shards(project: Project) -> dict[str, str]:
@@ -63,7 +63,7 @@ def remote(folder: Path, scratch: Path, clips: Path, store: str) -> Project:
     """A project whose audio lies in a store."""
     for path in clips.iterdir():
         storage.put_bytes(path.read_bytes(), storage.join(store, f"clips/{path.name}"))
-    project = Project.make(folder, scratch, clips, rows(str(clips), clips))
+    project = Project.make(folder, scratch, clips, rows(str(clips), clips), shard_mb=10)
     manifest.write(rows(storage.join(store, "clips"), clips), folder / "data/manifest")
     return project
 
