@@ -20,10 +20,20 @@ START_S = 90.0
 
 
 @pytest.fixture(scope="module")
-def address(scratch, tmp_path_factory):
+def address(real_base, tmp_path_factory):
     program()
     port = free_port()
-    command = [sys.executable, "-m", "asr.demo", "--model", str(scratch), "--base", str(scratch), "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "asr.demo",
+        "--model",
+        str(real_base),
+        "--base",
+        str(real_base),
+        "--port",
+        str(port),
+    ]
     log = tmp_path_factory.mktemp("demo") / "log"
     with log.open("wb") as file:
         process = subprocess.Popen(command, stdout=file, stderr=file)
@@ -42,9 +52,9 @@ def address(scratch, tmp_path_factory):
         process.wait()
 
 
-def test_a_file_is_heard_before_and_after(address, scratch, real_clips, tmp_path):
+def test_a_file_is_heard_before_and_after(address, real_base, real_clips, tmp_path):
     path = next(path for path, language, _ in real_clips if language == "es")
-    expected = dict(Transcriber(load(scratch, "torch"), None).transcripts([path]))[path]
+    expected = dict(Transcriber(load(real_base, "torch"), None).transcripts([path]))[path]
     with browser(tmp_path / "profile") as page:
         page.open(address, height=900)
         page.wait_for("!!document.querySelector('#speech input[type=file]')")

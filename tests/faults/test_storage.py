@@ -226,6 +226,7 @@ def test_a_lost_lock_file_costs_nothing_but_the_run(flow: Flow, expected: dict[s
     note(Seen("storage", "dvc.lock is lost", "", "all, in DVC's run cache", heals_s))
 
 
+@pytest.mark.slow
 def test_a_lock_file_with_marks_of_a_merge_is_a_line(flow: Flow) -> None:
     lock = flow.folder / "dvc.lock"
     lock.write_text("<<<<<<< HEAD\n" + lock.read_text())
