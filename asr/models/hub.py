@@ -1,4 +1,4 @@
-"""The id of a checkpoint on the model hub -> a folder with its files, or None when the hub is out of reach."""
+"""The id of a checkpoint on the model hub -> a folder with its files, or why the hub is out of reach."""
 
 import threading
 from pathlib import Path
@@ -29,15 +29,23 @@ PATTERNS = [
 ]
 
 
-def snapshot(name: str) -> Path | None:
+class OutOfReach(Exception):
+    """The hub did not answer as a hub does, and the cache has nothing; says how it answered."""
+
+
+def snapshot(name: str) -> Path:
     """The folder in Hugging Face's own cache, brought up to date if the hub (HF_ENDPOINT) answers within seconds.
 
-    HF_HUB_OFFLINE, HF_HOME and HF_TOKEN hold. None: not reached, and not in the cache. Raises `UserError` for an id
-    that the hub does not know or does not give, for a checkpoint of pickles alone, and for a broken download.
+    HF_HUB_OFFLINE, HF_HOME and HF_TOKEN hold. Raises `OutOfReach` where it does not answer and the cache has nothing;
+    `UserError` for an id that the hub does not know or does not give, for a checkpoint of pickles alone, and for a
+    broken download.
     """
-    files = _files(name)
-    if files is None:
-        return _cached(name)
+    try:
+        files = _files(name)
+    except OutOfReach:
+        if cached := _cached(name):
+            return cached
+        raise
     if not any(file.endswith(".safetensors") for file in files):
         has_pickle = ", but pytorch_model.bin, a pickle, which can run code" if "pytorch_model.bin" in files else ""
         raise UserError(f"model.checkpoint {name}: no model.safetensors on the hub{has_pickle}; name one that has it")
@@ -49,8 +57,8 @@ def snapshot(name: str) -> Path | None:
         ) from None
 
 
-def _files(name: str) -> list[str] | None:
-    """The names of the files that the hub has under `name`; None when it does not answer."""
+def _files(name: str) -> list[str]:
+    """The names of the files that the hub has under `name`. Raises `OutOfReach`."""
     answer: dict[str, Any] = {}
 
     def ask() -> None:
@@ -68,7 +76,9 @@ def _files(name: str) -> list[str] | None:
         raise UserError(f"model.checkpoint {name}: the hub wants its terms accepted there, and HF_TOKEN set")
     if isinstance(error, RepositoryNotFoundError):
         raise UserError(f"model.checkpoint {name}: unknown to {constants.ENDPOINT} (a private one needs HF_TOKEN)")
-    return [sibling.rfilename for sibling in answer["info"].siblings or []] if "info" in answer else None
+    if "info" not in answer:
+        raise OutOfReach(_line(error) if error else f"no answer within {REACH_S:g} s")
+    return [sibling.rfilename for sibling in answer["info"].siblings or []]
 
 
 def _cached(name: str) -> Path | None:

