@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from asr.secrets import printable
+
 
 class UserError(ValueError):
     """Raised with a message that names the offending thing, its value, and what would be right."""
@@ -19,11 +21,11 @@ def ending_in_a_line(kept: str = "") -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        sys.exit("\n".join(f"error: {line}" for line in str(error).splitlines()))
+        sys.exit("\n".join(f"error: {line}" for line in printable(str(error)).splitlines()))
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except OSError as error:
         if error.errno is None:
             raise
-        line = f"error: {error.filename or 'input/output'}: {error.strerror}"
+        line = printable(f"error: {error.filename or 'input/output'}: {error.strerror}")
         sys.exit(f"{line}; {kept}" if kept else line)
