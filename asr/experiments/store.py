@@ -23,9 +23,7 @@ _EXPERIMENT_TAGS = {
     "mlflow.experiment.primaryMetric.greaterIsBetter": "False",
 }
 _METRICS_AT_ONCE, _PARAMS_AT_ONCE = 1000, 100  # MLflow's limits for a batch
-_NO_NAME = re.compile(
-    r"[^\w.\- :]"
-)  # what MLflow refuses in the name of a param: `data.languages` has the corpus' own words
+_REFUSED = re.compile(r"[^\w.\- :]")  # in the name of a param; those of `data.languages` are the corpus' own words
 _DIGEST_LENGTH = 36  # MLflow's limit for a dataset's digest
 
 
@@ -108,7 +106,7 @@ class Store:
         from mlflow.entities import Param
 
         for some in _chunks(params.items(), _PARAMS_AT_ONCE):
-            self.client.log_batch(run_id, params=[Param(_NO_NAME.sub("_", key), str(value)) for key, value in some])
+            self.client.log_batch(run_id, params=[Param(_REFUSED.sub("_", key), str(value)) for key, value in some])
 
     def _tags(self, tags: dict[str, str], run_id: str) -> None:
         from mlflow.entities import RunTag
