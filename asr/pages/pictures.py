@@ -27,8 +27,9 @@ class Pair(NamedTuple):
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Figures that are saved inside have text as text, and the same bytes every time."""
-    with matplotlib.rc_context({"font.size": 10, "svg.fonttype": "none", "svg.hashsalt": "report"}):
+    """Figures that are saved inside have text as text, dollars too, and the same bytes every time."""
+    text_as_text = {"svg.fonttype": "none", "text.parse_math": False}
+    with matplotlib.rc_context({"font.size": 10, "svg.hashsalt": "report", **text_as_text}):
         yield
 
 
