@@ -28,8 +28,9 @@ class Pair(NamedTuple):
 @contextmanager
 def style() -> Iterator[None]:
     """Figures that are saved inside have text as text, dollars too, and the same bytes every time."""
-    text_as_text = {"svg.fonttype": "none", "text.parse_math": False}
-    with matplotlib.rc_context({"font.size": 10, "svg.hashsalt": "report", **text_as_text}):
+    with matplotlib.rc_context(
+        {"font.size": 10, "text.parse_math": False, "svg.fonttype": "none", "svg.hashsalt": "report"}
+    ):
         yield
 
 

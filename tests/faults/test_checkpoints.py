@@ -17,6 +17,7 @@ import torch
 from tests.faults.flow import ROOT, STAGES, Done, Flow, ended
 from tests.faults.hostile import bare
 from tests.faults.table import Seen, note
+from tests.sources.layouts import clip
 
 GROUP = "security"
 NOTHING_RUNS = "none of its code runs; "
@@ -105,7 +106,7 @@ def test_a_pickle_in_place_of_the_trained_model_is_not_loaded(flow: Flow, tmp_pa
     model = flow.data / "model"
     (model / "model.safetensors").unlink()
     arm(model / "pytorch_model.bin", trace)
-    done = flow.run("asr.transcribe", "--model", "data/model", str(next(flow.data.rglob("*.wav"))))
+    done = flow.run("asr.transcribe", "--model", "data/model", str(clip(tmp_path / "clip.wav")))
     assert done.status == 1
     assert done.errors == done.said.splitlines()
     assert not trace.exists()
@@ -137,7 +138,7 @@ def interrupted(flow: Flow) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth"])
+@pytest.mark.parametrize("name", ["rng_state.pth", "optimizer.pt"])
 def test_a_poisoned_state_of_a_training_is_told_and_not_run(
     flow: Flow, expected: dict[str, Any], tmp_path: Path, name: str
 ) -> None:
@@ -151,16 +152,17 @@ def test_a_poisoned_state_of_a_training_is_told_and_not_run(
     assert done.status == 1
     assert done.errors, done.said
     assert "Traceback" not in done.said
-    if name == "optimizer.pt":
-        again = flow.repro()
-        assert again.status == 0, again.said
-        assert flow.outcome() == expected
+    if name == "rng_state.pth":  # which is loaded elsewhere than all others
+        return
+    again = flow.repro()
+    assert again.status == 0, again.said
+    assert flow.outcome() == expected
     note(
         Seen(
             GROUP,
-            f"a pickle with code in a training's checkpoint ({name})",
+            "a pickle with code in the state of an interrupted training (optimizer.pt)",
             done.line,
-            NOTHING_RUNS + "the next run trains from the start",
+            NOTHING_RUNS + "the checkpoint is set aside, and the next run trains from the start",
             mended="ended in a traceback, at each further run too",
         )
     )
