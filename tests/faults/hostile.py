@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import soundfile
 
 from asr.features import RATE_HZ
@@ -61,6 +62,16 @@ def up_to_the_features(flow: Flow, **environment: str) -> list[Done]:
         done.append(flow.run_stage(stage, **environment))
         assert done[-1].status == 0, done[-1].said
     return done
+
+
+def everything_in(folder: Path) -> str:
+    """All texts of a folder's files, those of Parquet unpacked, but for the corpus itself and the params."""
+    texts = []
+    for path in sorted(folder.rglob("*")):
+        if not path.is_file() or CORPUS in path.parts or path.name == "params.yaml" or ".git" in path.parts:
+            continue
+        texts.append(str(pq.read_table(path).to_pylist()) if path.suffix == ".parquet" else path.read_text("latin-1"))
+    return "".join(texts)
 
 
 @contextmanager

@@ -2,22 +2,19 @@
 
 import json
 import os
-import shutil
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 from asr.corpora.rejects import read_rejects
 from asr.experiments.address import without_credentials
 from asr.experiments.run import Run
 from asr.secrets import COVER, VARIABLES, printable, without_secrets
-from tests.faults.flow import ROOT, Flow
-from tests.faults.hostile import CORPUS, bare, good_rows, row, up_to_the_features, write_table
+from tests.faults.flow import ROOT
+from tests.faults.hostile import bare, everything_in, good_rows, row, up_to_the_features, write_table
 from tests.faults.table import Seen, note
 
 GROUP = "security"
@@ -59,16 +56,6 @@ def test_what_a_terminal_obeys_is_printed_as_an_escape() -> None:
         r"\x1b[2J\x1b]0;owned\x07 \x9b1A \r \u202egnp.exe"
     )
     assert printable("हिन्दी क्\u200dष, עברית, 日本\u3000語\n\ttab") == "हिन्दी क्\u200dष, עברית, 日本\u3000語\n\ttab"
-
-
-def everything_in(folder: Path) -> str:
-    """All texts of a folder's files, those of Parquet unpacked, but for the corpus itself and the params."""
-    texts = []
-    for path in sorted(folder.rglob("*")):
-        if not path.is_file() or CORPUS in path.parts or path.name == "params.yaml" or ".git" in path.parts:
-            continue
-        texts.append(str(pq.read_table(path).to_pylist()) if path.suffix == ".parquet" else path.read_text("latin-1"))
-    return "".join(texts)
 
 
 @pytest.mark.parametrize(
@@ -183,27 +170,6 @@ def test_an_address_has_no_secret_left() -> None:
     assert (
         without_credentials(f"https://me:{SECRET}@host:5000/x?token={SECRET}") == f"https://host:5000/x?token={COVER}"
     )
-
-
-@pytest.mark.slow
-def test_no_secret_of_the_environment_is_in_anything_that_the_flow_makes(flow: Flow, tmp_path: Path) -> None:
-    """Of a training and an evaluation with MLflow's own database."""
-    names = (*VARIABLES, "AWS_ACCESS_KEY_ID")
-    secrets = {name: f"{SECRET}-{name.lower()}" for name in names}
-    store = f"sqlite:///{flow.folder / 'mlflow.db'}"
-    flow.forget("train", "evaluate")
-    said = ""
-    for stage in ("train", "evaluate"):
-        done = flow.run_stage(stage, MLFLOW_TRACKING_URI=store, **secrets)
-        assert done.status == 0, done.said
-        said += done.said
-    shutil.rmtree(flow.folder / ".dvc/cache", ignore_errors=True)
-    assert SECRET not in said
-    assert SECRET not in everything_in(flow.folder)
-    with sqlite3.connect(flow.folder / "mlflow.db") as database:
-        assert database.execute("select count(*) from runs").fetchone()[0] >= 2
-    seen = said.splitlines()[-1]
-    note(Seen(GROUP, "tokens and passwords in the environment of all stages", seen, "everything, without them"))
 
 
 @pytest.mark.slow
