@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.builders import unequal_clips, write_features, write_selection
 from tests.emulators import free_port
 from tests.faults.flow import Done, Flow, ended
 from tests.faults.hostile import bare, good_rows, write_table
@@ -63,6 +64,29 @@ def test_the_workers_of_preprocess_are_served_on_this_machine_alone(tmp_path: Pa
             "",
             "the job: its servers cannot be reached from there",
             mended="Beam's four servers listened to every network, and unpickle what a worker answers",
+        )
+    )
+
+
+@pytest.mark.slow
+def test_the_processes_of_a_training_meet_on_this_machine_alone(tmp_path: Path, scratch: Path) -> None:
+    """Torch's own stores listen to every network, and unpickle what stands in one of them."""
+    flow = bare(tmp_path / "project", scratch)
+    clips = unequal_clips(8)
+    write_features(flow.data / "features", dict.fromkeys(("train", "validation", "test"), clips))
+    write_selection(flow.data / "selection", flow.data / "features")
+    flow.choose({"train": {"max_steps": 2, "batch_size": 4, "eval_steps": 2, "eval_wer": 0, "warmup_steps": 1}})
+    done, found = watched(flow.start_stage("train", TRAIN_PROCESSES="2"))
+    assert done.status == 0, done.said
+    assert len(found) >= 2
+    assert foreign(found) == set()
+    note(
+        Seen(
+            GROUP,
+            "another machine that joins a training of several processes",
+            "",
+            "the training: where its processes meet cannot be reached from there",
+            mended="torch's two stores listened to every network, and one is unpickled; now a file, and the loopback",
         )
     )
 
