@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from asr.secrets import printable
+
 _REMEDIES = {
     errno.ENOSPC: "make room there",
     errno.EDQUOT: "make room there, or ask for a larger quota",
@@ -32,14 +34,14 @@ def ending_in_a_line(kept: str = "") -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        sys.exit("\n".join(f"error: {line}" for line in str(error).splitlines()))
+        sys.exit("\n".join(f"error: {line}" for line in printable(str(error)).splitlines()))
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except OSError as error:
         if not error.errno:
             raise
         parts = (f"error: {_place(error)}: {os.strerror(error.errno)}", _again(remedy(error)), kept)
-        sys.exit("; ".join(filter(None, parts)))
+        sys.exit(printable("; ".join(filter(None, parts))))
 
 
 def remedy(error: Exception) -> str:

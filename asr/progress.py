@@ -8,6 +8,8 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import track as rich_track
 
+from asr.secrets import printable
+
 T = TypeVar("T")
 
 
@@ -30,4 +32,4 @@ def track(items: Iterable[T], description: str, total: int | None = None, interv
 
 def say(line: str) -> None:
     """A line of the stage's own account, on stdout, seen at once."""
-    print(line, flush=True)
+    print(printable(line), flush=True)

@@ -24,7 +24,8 @@ def _open_ui() -> None:
         return
     set_environment()
     print(f"MLflow at http://127.0.0.1:{port} (Ctrl-C ends it)", flush=True)
-    where = ["--backend-store-uri", uri, "--default-artifact-root", artifact_root(), "--no-serve-artifacts"]
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = uri  # not an argument: those are in every user's list of processes
+    where = ["--default-artifact-root", artifact_root(), "--no-serve-artifacts"]
     listening = ["--host", "127.0.0.1", "--port", port, "--workers", "1"]
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "server", *where, *listening])
 

@@ -1,7 +1,10 @@
 """A pipeline -> its run on the processes of this machine, or on worker pools that this machine drives."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
+import grpc
 from apache_beam import Pipeline
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, PortableOptions
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner, RunnerResult
@@ -30,8 +33,30 @@ class LocalRunner(FnApiRunner):
                 self._default_environment = ExternalEnvironment(stack.enter_context(spread(pools)))
             elif n_workers > 1:
                 stack.enter_context(ending_with_workers())
+                stack.enter_context(on_loopback())
                 self._default_environment = SubprocessSDKEnvironment.from_command_string(worker.command())
             return super().run_pipeline(pipeline, options)
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """Has the servers that the runner opens for its workers listen to this machine alone.
+
+    Beam's own listen to every network, and take whoever calls for a worker, whose answers they unpickle.
+    """
+    made = grpc.server
+
+    def server(*arguments: Any, **options: Any) -> Any:
+        opened = made(*arguments, **options)
+        bind = opened.add_insecure_port
+        opened.add_insecure_port = lambda address: bind(address.replace("[::]", "127.0.0.1"))
+        return opened
+
+    grpc.server = server
+    try:
+        yield
+    finally:
+        grpc.server = made
 
 
 def pools_of(options: PipelineOptions) -> list[str]:

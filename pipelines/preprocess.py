@@ -27,6 +27,7 @@ from asr.errors import UserError
 from asr.pages import data_report
 from asr.params import Params
 from asr.progress import say
+from asr.secrets import without_secrets
 from asr.shards import FEATURES_VERSION, Index, sha256_of
 from asr.utterances import Seconds
 from pipelines.options import check_reach, runner_options
@@ -103,6 +104,8 @@ def _features_root(features: Path, work: Path) -> str | None:
     root = os.environ.get("FEATURES_ROOT")
     if not root:
         return None
+    if without_secrets(root) != root:
+        raise UserError("FEATURES_ROOT holds a password or token, and the index keeps it; take it out of the address")
     if re.match(r"[A-Za-z][\w+.-]*:", root) and not root.startswith(WRITABLE):
         raise UserError(f"FEATURES_ROOT is {root!r}; it must be gs://BUCKET/PREFIX, s3://BUCKET/PREFIX or a folder")
     if not storage.is_remote(root):

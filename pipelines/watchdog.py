@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
+from asr.secrets import printable
 from asr.utterances import Seconds
 
 RESUME = "the finished shards are kept: run it again"
@@ -111,5 +112,5 @@ def answers(pool: str) -> bool:
 
 def end(line: str, status: int = 1) -> NoReturn:
     _ending.acquire()  # and keep: the first of several threads to notice has the word
-    print(f"error: {line}", file=sys.stderr, flush=True)
+    print(f"error: {printable(line)}", file=sys.stderr, flush=True)
     os._exit(status)

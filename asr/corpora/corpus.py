@@ -78,7 +78,7 @@ def _why_empty(rejects: dict[str, int], first: dict[str, Rejected], data: params
     if not rejects:
         return f"the corpus is empty: {_place(data)} has no rows"
     reasons = [
-        f"{reason} ({n:,}, such as {first[reason].id!r}: {first[reason].detail})"
+        f"{reason} ({n:,}, such as {first[reason].id!r}: {' '.join(first[reason].detail.split())})"
         for reason, n in list(rejects.items())[:3]
     ]
     return f"all {sum(rejects.values()):,} rows of {_place(data)} were rejected: {'; '.join(reasons)}"

@@ -12,6 +12,7 @@ from asr.corpora import manifest
 from asr.corpora.limits import Limits
 from asr.corpora.shares import over_hours
 from asr.corpora.splits import Cut, Cutter
+from asr.secrets import without_secrets
 from asr.utterances import Rejected, Utterance
 
 ROWS_AT_ONCE = 10_000
@@ -76,8 +77,9 @@ class Sieve:
     def _rejected(self, row: Utterance | Rejected) -> Rejected:
         if isinstance(row, Utterance):
             row = Rejected(row.id, "duplicate id", f"{row.audio}; the first row with this id is kept")
+        row = Rejected(_writable(row.id), row.reason, _writable(row.detail))
         self.first_rejects.setdefault(row.reason, row)
-        return Rejected(_printable(row.id), row.reason, _printable(row.detail))
+        return row
 
 
 class Seen:
@@ -112,6 +114,10 @@ def _checked(row: Utterance | Rejected) -> Utterance | Rejected:
         value = getattr(row, field)
         if value is not None and (not _is_unicode(value) or "\ufffd" in value):
             return Rejected(row.id, f"undecodable {field}", value[:100])
+    for field in ("audio", "id"):
+        address = getattr(row, field)
+        if "://" in address and without_secrets(address) != address:
+            return Rejected(row.id, f"secret in {field}", f"{row.audio}; what opens it belongs into the environment")
     if not row.text.strip():
         return Rejected(row.id, "empty text")
     return row
@@ -126,5 +132,5 @@ def _is_unicode(value: str) -> bool:
     return True
 
 
-def _printable(value: str) -> str:
-    return value.encode(errors="backslashreplace").decode()
+def _writable(value: str) -> str:
+    return without_secrets(value).encode(errors="backslashreplace").decode()

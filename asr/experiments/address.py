@@ -4,6 +4,8 @@ import os
 import urllib.parse
 from pathlib import Path
 
+from asr.secrets import without_secrets
+
 # MLflow's own defaults block a call for 4 minutes.
 _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -32,9 +34,10 @@ def artifact_root() -> str:
 
 
 def without_credentials(uri: str) -> str:
-    """`uri` without its user and password."""
+    """`uri` without its user and password; what else is secret in it is covered."""
     parts = urllib.parse.urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else uri
+    bare = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else uri
+    return without_secrets(bare)
 
 
 def set_environment() -> None:

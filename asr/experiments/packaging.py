@@ -46,7 +46,7 @@ def package(checkpoint: Path, folder: Path) -> None:
     heard: list[ColSpec | TensorSpec] = [ColSpec(kind, name) for name, kind in HEARD.items()]
     flavour.save_model(
         {
-            "model": WhisperForConditionalGeneration.from_pretrained(checkpoint),
+            "model": WhisperForConditionalGeneration.from_pretrained(checkpoint, use_safetensors=True),
             "tokenizer": processor.tokenizer,
             "feature_extractor": processor.feature_extractor,
         },

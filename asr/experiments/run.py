@@ -26,6 +26,7 @@ from asr.experiments.packaging import package
 from asr.experiments.provenance import git_commit
 from asr.experiments.sender import Sender
 from asr.experiments.store import Store
+from asr.secrets import printable
 
 EXPERIMENT = "whisper-fine-tuning"
 
@@ -81,7 +82,7 @@ class Run:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         status = _status(error)
         if status == "FAILED":
-            self.set_tags({"error": f"{type(error).__name__}: {error}"})
+            self.set_tags({"error": printable(f"{type(error).__name__}: {error}")})
         self._record("end", status=status)
         self._sender.stop()
         self._journal.close()

@@ -3,6 +3,7 @@
 import itertools
 import json
 import logging
+import re
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from asr.experiments.address import artifact_root, set_environment, without_cred
 from asr.experiments.journal import Journal, Record
 from asr.experiments.machine import probe
 from asr.progress import say
+from asr.secrets import printable
 
 PACKAGED = "packaged"  # a logged model's tag: whether it has files of its own
 _NOTE, _OUR_NOTE = "mlflow.note.content", "mlflow.note.generated"  # a run's description, and what was ours of it
@@ -22,6 +24,7 @@ _EXPERIMENT_TAGS = {
     "mlflow.experiment.primaryMetric.greaterIsBetter": "False",
 }
 _METRICS_AT_ONCE, _PARAMS_AT_ONCE = 1000, 100  # MLflow's limits for a batch
+_REFUSED = re.compile(r"[^\w.\- :]")  # in the name of a param; those of `data.languages` are the corpus' own words
 _DIGEST_LENGTH = 36  # MLflow's limit for a dataset's digest
 
 
@@ -72,7 +75,7 @@ class Store:
 
     def unreachable(self, error: BaseException) -> str:
         """What went wrong, in a line."""
-        text = " ".join(str(error).split()).replace(self.uri, self.address)
+        text = printable(" ".join(str(error).split()).replace(self.uri, self.address))
         return f"tracking server {self.address} unreachable ({f'{type(error).__name__}: {text}'[:160]})"
 
     def _send(self, record: Record, journal: Journal) -> None:
@@ -106,7 +109,7 @@ class Store:
         from mlflow.entities import Param
 
         for some in _chunks(params.items(), _PARAMS_AT_ONCE):
-            self.client.log_batch(run_id, params=[Param(key, str(value)) for key, value in some])
+            self.client.log_batch(run_id, params=[Param(_REFUSED.sub("_", key), str(value)) for key, value in some])
 
     def _tags(self, tags: dict[str, str], run_id: str) -> None:
         from mlflow.entities import RunTag

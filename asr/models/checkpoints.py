@@ -22,7 +22,7 @@ def load_model(folder: Path, cls: type[WhisperT] = WhisperForConditionalGenerati
     They are sinusoids, and `from_pretrained` forgets that they are frozen: weight decay would move even unused rows.
     """
     logging.disable_progress_bar()  # of loading weights, which takes a second
-    network = cls.from_pretrained(folder, dtype=torch.float32)
+    network = cls.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
     network.model.encoder.embed_positions.requires_grad_(False)
     return network
 

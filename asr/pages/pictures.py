@@ -27,8 +27,10 @@ class Pair(NamedTuple):
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Figures that are saved inside have text as text, and the same bytes every time."""
-    with matplotlib.rc_context({"font.size": 10, "svg.fonttype": "none", "svg.hashsalt": "report"}):
+    """Figures that are saved inside have text as text, dollars too, and the same bytes every time."""
+    with matplotlib.rc_context(
+        {"font.size": 10, "text.parse_math": False, "svg.fonttype": "none", "svg.hashsalt": "report"}
+    ):
         yield
 
 

@@ -5,6 +5,7 @@ the nearest valid one.
 """
 
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -19,6 +20,12 @@ from asr.params.evaluation import Evaluate
 from asr.params.export import Export
 from asr.params.section import Section
 from asr.params.training import Model, Train
+from asr.secrets import without_secrets
+
+REFUSED = (
+    "it holds a password or token, and params are kept in git, dvc.lock, MLflow and the report; "
+    "take it out, and give it in the environment (docs/corpora.md)"
+)
 
 
 class Params(Section):
@@ -56,10 +63,21 @@ def parse(text: str, path: str | Path) -> dict[str, Any]:
 
 def check(content: dict[str, Any]) -> Params:
     """`content` (nested dicts) as `Params`; raises `UserError` that names each offending param."""
+    if secret := list(_secret(content)):
+        raise UserError("\n".join(f"{name}: {REFUSED}" for name in secret))
     try:
         return Params.model_validate(content)
     except ValidationError as error:
         raise UserError("\n".join(_explain(problem) for problem in error.errors())) from None
+
+
+def _secret(value: Any, name: str = "") -> Iterator[str]:
+    """The dotted names of the values that hold a password or a token."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from _secret(inner, f"{name}.{key}".lstrip("."))
+    if isinstance(value, str) and without_secrets(value) != value:
+        yield name
 
 
 def _explain(problem: Any) -> str:

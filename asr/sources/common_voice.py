@@ -94,6 +94,7 @@ def _row(
         folder / "clips" / file_name,
         sentence,
         language=row.get("locale") or folder.absolute().name,
+        within=folder,
         split=split,
         speaker=row["client_id"] or None,
         duration_s=durations_s.get(file_name),

@@ -76,6 +76,7 @@ def _rows(data: Data, place: Place, folder: Path, split: str, audio: Path) -> It
             audio / name,
             normalised if data.normalized else written,
             language=folder.name,
+            within=audio,
             split=place.split or split_in(split),
             duration_s=seconds(n_samples) / RATE_HZ,
         )

@@ -62,9 +62,20 @@ def split_of_folders(name: str) -> Split | None:
 
 
 def utterance(
-    data: Data, name: str, audio: str | Path, text: str, language: str | None = None, **fields: Any
+    data: Data,
+    name: str,
+    audio: str | Path,
+    text: str,
+    language: str | None = None,
+    within: Path | None = None,
+    **fields: Any,
 ) -> Utterance | Rejected:
-    """A row, whose audio's bytes are not known yet; `language` is as the corpus names it (None: `data.language`)."""
+    """A row, whose audio's bytes are not known yet; `language` is as the corpus names it (None: `data.language`).
+
+    `within` is the folder that the layout's names cannot lead out of; a link in it may.
+    """
+    if within is not None and not os.path.abspath(audio).startswith(os.path.join(os.path.abspath(within), "")):
+        return Rejected(name, "outside data.path", f"{audio} is not below {within}")
     called = language or data.language
     code = language_code(called, data.languages)
     if code is None:

@@ -70,7 +70,11 @@ def _of_cuts(data: Data, place: Place, path: Path) -> Iterator[Utterance | Rejec
         if "tracks" in cut:
             yield Rejected(name, "mixed cut", "it is laid over others; write it to a file with lhotse")
             continue
-        for spoken in cut.get("supervisions", []):
+        spoken_in_it = cut.get("supervisions", [])
+        if not isinstance(spoken_in_it, list):
+            yield Rejected(name, "bad row", f"its supervisions are no list, but {type(spoken_in_it).__name__}")
+            continue
+        for spoken in spoken_in_it:
             # Times of a supervision count from where its cut begins.
             yield _row(data, place, path, spoken, cut.get("recording"), find, seconds(cut.get("start", 0)))
 
@@ -97,6 +101,16 @@ def _of_supervisions(
 def _row(
     data: Data, place: Place, path: Path, spoken: Item, recording: Item | None, find: Finder, offset_s: float
 ) -> Utterance | Rejected:
+    try:
+        return _utterance(data, place, path, spoken, recording, find, offset_s)
+    except (AttributeError, KeyError, TypeError) as error:
+        name = str(spoken.get("id")) if isinstance(spoken, dict) else path.name
+        return Rejected(name, "bad row", f"not as lhotse writes it: {type(error).__name__}: {error}")
+
+
+def _utterance(
+    data: Data, place: Place, path: Path, spoken: Item, recording: Item | None, find: Finder, offset_s: float
+) -> Utterance | Rejected:
     name = str(spoken.get("id"))
     refused = _refused(name, spoken, recording)
     if refused or recording is None:
@@ -109,10 +123,10 @@ def _row(
         data,
         name,
         find(recording["sources"][0]["source"]),
-        spoken.get("text") or "",
+        str(spoken.get("text") or ""),
         language=spoken.get("language"),
         split=place.split or split_in(path.name.partition(".jsonl")[0]),
-        speaker=spoken.get("speaker"),
+        speaker=None if spoken.get("speaker") is None else str(spoken["speaker"]),
         start_s=start_s,
         duration_s=duration_s,
         # Recipes give a whole file's length where the corpus has no times.

@@ -31,5 +31,5 @@ def _rows(data: Data, place: Place) -> Iterator[Utterance | Rejected]:
         for _, line in files.lines(transcript):
             name, _, text = line.partition(" ")
             audio = transcript.parent / f"{name}.flac"
-            speaker = name.partition("-")[0]
-            yield utterance(data, name, audio, text.strip(), split=place.split or split_in(subset), speaker=speaker)
+            speaker, split = name.partition("-")[0], place.split or split_in(subset)
+            yield utterance(data, name, audio, text.strip(), within=place.path, split=split, speaker=speaker)

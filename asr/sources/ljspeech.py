@@ -32,4 +32,5 @@ def _rows(data: Data, place: Place) -> Iterator[Utterance | Rejected]:
             yield Rejected(f"metadata.csv:{number}", "bad row", f"{len(texts) + 1} cells for 2 or 3: {line[:80]}")
             continue
         text = texts[-1] if data.normalized else texts[0]
-        yield utterance(data, place.prefix + name, place.path / "wavs" / f"{name}.wav", text.strip(), split=place.split)
+        audio = place.path / "wavs" / f"{name}.wav"
+        yield utterance(data, place.prefix + name, audio, text.strip(), within=place.path, split=place.split)

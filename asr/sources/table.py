@@ -3,9 +3,9 @@
 Columns: `audio` and `text`; optional `id language speaker split start_s end_s`. `data.table.columns` gives other names.
 """
 
+import json
 import math
 import os
-import pickle
 import re
 import tempfile
 from array import array
@@ -63,27 +63,30 @@ def sized(items: Iterable[Utterance | Rejected]) -> Iterator[Utterance | Rejecte
             paths = [row.audio for row in some if isinstance(row, Utterance)]
             audio.extend(map(hash, paths))
             remote.update(filter(storage.is_remote, paths))
-            # As tuples, which are written and read in a third of the time.
-            pickle.dump([_values(row) if isinstance(row, Utterance) else row for row in some], waiting)
+            waiting.write(json.dumps([_written(row) for row in some]).encode() + b"\n")
         recordings, n_pieces = np.unique(np.frombuffer(audio, np.int64), return_counts=True)
         objects = storage.stored(remote)
-        end = waiting.tell()
         waiting.seek(0)
-        while waiting.tell() < end:
-            again = pickle.load(waiting)
-            paths = [row[_AUDIO] for row in again if not isinstance(row, Rejected)]
+        for line in waiting:
+            again = json.loads(line)
+            paths = [row[_AUDIO] for row in again if len(row) == len(_FIELDS)]
             counts = n_pieces[np.searchsorted(recordings, np.array(list(map(hash, paths)), np.int64))]
             pieces = dict(zip(paths, counts.tolist(), strict=True))
             files = storage.stored(path for path in pieces if path not in objects)
             for row in again:
-                if isinstance(row, Rejected):
-                    yield row
+                if len(row) != len(_FIELDS):
+                    yield Rejected(*row)
                 else:
                     path = row[_AUDIO]
                     yield _sized(row, files.get(path) or objects[path], pieces[path])
 
 
-def _sized(values: tuple[Any, ...], file: storage.Found, n_pieces: int) -> Utterance | Rejected:
+def _written(row: Utterance | Rejected) -> tuple[Any, ...]:
+    """The values of its fields, of which one that is rejected has fewer."""
+    return _values(row) if isinstance(row, Utterance) else (row.id, row.reason, row.detail)
+
+
+def _sized(values: list[Any], file: storage.Found, n_pieces: int) -> Utterance | Rejected:
     if isinstance(file, storage.Absent):
         return Rejected(values[_ID], "missing audio", f"{values[_AUDIO]}: {file.why}")
     made: Callable[..., Utterance] = Utterance

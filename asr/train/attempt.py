@@ -23,7 +23,7 @@ from asr.shards import sha256_of
 WITHOUT_EFFECT = tuple(
     f"asr.{name}"
     for name in (
-        *("environment", "errors", "experiments", "params", "progress", "tracking"),
+        *("environment", "errors", "experiments", "params", "progress", "secrets", "tracking"),
         *("train.advice", "train.fitting", "train.launch"),
     )
 )

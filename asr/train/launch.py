@@ -1,7 +1,7 @@
 """A stage's command and the GPUs of this machine -> the same command as that many processes of one training.
 
-torchrun's own Python API starts them (no configuration of accelerate in the user's home is read), on a port that it
-finds free. What a failed process said last is shown once, as if there were one process.
+torchrun's own Python API starts them (no configuration of accelerate in the user's home is read), on a free port of
+the loopback. What a failed process said last is shown once, as if there were one process.
 """
 
 import json
@@ -9,15 +9,21 @@ import logging
 import os
 import runpy
 import signal
+import socket
 import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch.distributed import TCPStore
 from torch.distributed.elastic.multiprocessing.api import DefaultLogsSpecs, SignalException, Std
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+from torch.distributed.elastic.rendezvous.dynamic_rendezvous import DynamicRendezvousHandler
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from asr.errors import UserError
@@ -68,6 +74,8 @@ def _module() -> str:
 def launch(module: str, arguments: list[str], n: int) -> int:
     """Runs `python -m module arguments` as `n` processes; their exit status. The first one has the terminal."""
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // n)))
+    if sys.platform == "linux":
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # not the one that this machine's name leads to
     logging.disable()  # torchrun's own account; from here on this process only waits
     with tempfile.TemporaryDirectory(prefix="processes-") as folder:
         config = LaunchConfig(
@@ -76,7 +84,8 @@ def launch(module: str, arguments: list[str], n: int) -> int:
             nproc_per_node=n,
             run_id="training",
             rdzv_backend="c10d",
-            rdzv_endpoint="127.0.0.1:0",  # a free port
+            rdzv_endpoint=str(Path(folder, "rendezvous")),
+            rdzv_configs={"store_type": "file"},  # a server's would be open to every network, and it is unpickled
             local_addr="127.0.0.1",  # the name of a machine without a network need not resolve
             max_restarts=0,
             signals_to_handle="SIGTERM,SIGINT",
@@ -84,12 +93,31 @@ def launch(module: str, arguments: list[str], n: int) -> int:
             logs_specs=DefaultLogsSpecs(folder, redirects=dict.fromkeys(range(1, n), Std.ALL)),
         )
         try:
-            elastic_launch(config, sys.executable)("-m", "asr.train.launch", module, *arguments)
+            with _meeting_on_loopback():
+                elastic_launch(config, sys.executable)("-m", "asr.train.launch", module, *arguments)
         except ChildFailedError as failed:
             return _explain(failed.failures, n)
         except SignalException as ended:
             return 128 + ended.sigval
     return 0
+
+
+@contextmanager
+def _meeting_on_loopback() -> Iterator[None]:
+    """Has the store in which the processes find each other listen to this machine alone, and not to every network."""
+    torchs: Any = DynamicRendezvousHandler
+    before = torchs._create_tcp_store_server
+
+    def create(handler: DynamicRendezvousHandler, address: str, port: int) -> TCPStore:
+        listener = socket.create_server(("127.0.0.1", port))
+        number = listener.getsockname()[1]
+        return TCPStore("127.0.0.1", number, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach())
+
+    torchs._create_tcp_store_server = create
+    try:
+        yield
+    finally:
+        torchs._create_tcp_store_server = before
 
 
 def _explain(failures: dict[int, ProcessFailure], n: int) -> int:

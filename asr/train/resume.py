@@ -8,9 +8,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+import torch
 from safetensors import SafetensorError
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -34,13 +36,21 @@ class Saving(TrainerCallback):
         self._over_after: int | None = None
         self._saved_s = time.monotonic()
         self._is_first = False
+        self._has_begun = False  # to train, with all that was to be loaded
         self._old_handlers: dict[int, Any] = {}
 
     def train(self, trainer: Trainer) -> None:
         """Train from the attempt's checkpoint on, if it has one; if that was the end of it, only load it."""
         checkpoint = self.attempt.checkpoint
         with self, contextlib.suppress(_IsOverError):
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            try:
+                trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            except (_IsOverError, MemoryError, torch.OutOfMemoryError):
+                raise
+            except Exception as error:  # whatever torch, safetensors or json make of a damaged file
+                if checkpoint is None or self._has_begun:
+                    raise
+                raise self._unreadable(checkpoint, error, trainer.is_world_process_zero()) from error
 
     def __enter__(self) -> Self:
         self._over_after = self.attempt.step if self.attempt.is_over else None
@@ -70,6 +80,11 @@ class Saving(TrainerCallback):
         if state.global_step == self._over_after:
             raise _IsOverError
 
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self._has_begun = True
+
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         # Trainer counts the batches of a continued epoch from 0.
         state.epoch = state.global_step * args.gradient_accumulation_steps / len(kwargs["train_dataloader"])
@@ -97,6 +112,18 @@ class Saving(TrainerCallback):
             line = f"{signal.Signals(number).name}: the training stops when this step is done and saved\n"
             os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, line.encode())  # print may be what it interrupts
         self._received = number
+
+    def _unreadable(self, checkpoint: Path, error: Exception, is_first: bool) -> UserError:
+        """Sets the checkpoint aside, without which the training begins anew."""
+        aside = checkpoint.with_name(f"damaged-{checkpoint.name}")
+        if is_first:
+            shutil.rmtree(aside, ignore_errors=True)
+            checkpoint.rename(aside)
+        reason = str(error).splitlines()[0].split(". ")[0] if str(error) else type(error).__name__
+        return UserError(
+            f"{checkpoint}: cannot be loaded ({reason}); it is set aside as {aside.name}, and `dvc repro` trains from "
+            "the start"
+        )
 
     def _explained(self, error: Exception) -> UserError:
         (path, *_) = self.attempt.cut_off()

@@ -8,6 +8,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from asr.secrets import printable
 from asr.utterances import Seconds
 
 INTERVAL_S = 10.0  # between two lines of a log
@@ -61,7 +62,7 @@ class Pace:
 
     def say(self, line: str) -> None:
         """A line on stderr."""
-        self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._bar.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
     def write(self, text: str) -> None:
         """To stdout, where a bar may stand on the same terminal."""
