@@ -18,6 +18,11 @@ from tests.faults.flow import STAGES, Flow, remove
 from tests.faults.table import Seen, note
 
 DISK = "size=400m"
+MENDED_LINES = {
+    "the disk is full": "the line named no file where a library had not, and no remedy",
+    "a quota on a single file": "the line said: make room",
+    "the folder is read-only": "the line said: make room",
+}
 FILE_BYTES = 30_000
 LARGE = ("fetch", "preprocess", "train", "evaluate", "export")  # have a file that is larger
 N_HANDLES = 24
@@ -87,7 +92,7 @@ def test_a_disk_that_takes_nothing_is_a_line_and_with_room_the_stage_is_made(
     healed_s = heals(disk, expected)
     for what, (done, _) in seen.items():
         lost_s = done.wall_s + disk.lost_s(healed_s, "listing", stage)
-        note(Seen("storage", f"{stage}: {what}", done.line, "all that other stages made", lost_s))
+        note(Seen("storage", f"{stage}: {what}", done.line, "all that other stages made", lost_s, MENDED_LINES[what]))
 
 
 def flip(path: Path) -> None:
@@ -166,7 +171,9 @@ def test_a_damaged_file_is_named_by_the_stage_that_reads_it_and_made_again(
     assert all(f"data/{name} was damaged, and is removed" in mended.said for name in damaged), mended.said
     lost_s = flow.lost_s(heals(flow, expected), "listing", reader)
     for what, line in lines.items():
-        note(Seen("storage", what, line, "all else; `make mend`, and `make repro` makes it again", lost_s))
+        keeps = "all else; `make mend`, and `make repro` makes it again"
+        mended = "was read in silence or ended in a traceback; stages compare what they read with dvc.lock"
+        note(Seen("storage", what, line, keeps, lost_s, mended))
 
 
 def cached_weights(flow: Flow) -> Path:
@@ -195,7 +202,8 @@ def test_a_damaged_object_of_the_dvc_cache_is_found_by_mend(flow: Flow, expected
     line, *_ = mended.said.splitlines()
     assert line == "data/model/model.safetensors was damaged, and is removed"
     lost_s = flow.lost_s(heals(flow, expected), "listing")
-    note(Seen("storage", "a bit of an object of DVC's cache flips, and its output is gone", line, "all else", lost_s))
+    what = "a bit of an object of DVC's cache flips, and its output is gone"
+    note(Seen("storage", what, line, "all else", lost_s, "DVC links it again in silence: `make mend` is new"))
 
 
 @pytest.mark.slow
@@ -216,7 +224,8 @@ def test_a_checkpoint_of_a_broken_off_training_that_is_damaged_is_not_gone_on_fr
     assert flow.outcome() == expected
     line = next(line for line in again.said.splitlines() if "damaged" in line)
     what = "a bit of a training's checkpoint flips before it goes on"
-    note(Seen("storage", what, line, "all stages before; the training starts anew", again.wall_s))
+    keeps, mended = "all stages before; the training starts anew", "was gone on from in silence"
+    note(Seen("storage", what, line, keeps, again.wall_s, mended))
 
 
 @pytest.mark.slow
