@@ -154,7 +154,7 @@ def test_a_poisoned_state_of_a_training_is_told_and_not_run(
     assert "Traceback" not in done.said
     if name == "rng_state.pth":  # which is loaded elsewhere than all others
         return
-    again = flow.repro()
+    again = flow.repro("train")  # what comes after it stands there yet
     assert again.status == 0, again.said
     assert flow.outcome() == expected
     note(
