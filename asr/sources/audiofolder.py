@@ -54,7 +54,6 @@ def _rows(data: Data, place: Place, table: Path) -> Iterator[Utterance | Rejecte
             audio,
             cells.get(text_column, ""),
             language=_first(cells, LANGUAGES),
-            within=place.path,
             split=place.split or (split_in(cells["split"]) if "split" in cells else split_of_folders(name)),
             speaker=_first(cells, SPEAKERS),
         )
