@@ -28,7 +28,7 @@ SMALL: dict[str, Any] = {
         "synthetic": {"languages": ["en", "es"], "utterances": N_UTTERANCES},
         "agreement": {"heard_by": "base", "max_wer": 100.0},
     },
-    "features": {"shard_mb": 0.25},
+    "features": {"shard_mb": 0.5},
     "model": {"checkpoint": "scratch", "window_s": 5},
     "train": {"max_steps": N_STEPS, "batch_size": 4, "eval_steps": 3, "eval_wer": 2, "learning_rate": 0.001},
     "evaluate": {
@@ -41,7 +41,7 @@ STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text
 # Without compiled modules, each stage compiles transformers anew.
 NOT_INHERITED = ("MLFLOW_", "BEAM_", "DVC_", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
 NOWHERE = "http://127.0.0.1:9"  # no server: MLflow is not imported, which takes seconds
-LONGEST_S = 300.0
+LONGEST_S = 600.0
 TOOK = ".took.json"
 # What a run has of its own: when it was, and how fast.
 OWN = ("run", "decoding", "seconds", "clips_per_second", "waiting_share", "times_real_time", "tracking")
