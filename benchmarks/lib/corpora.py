@@ -59,13 +59,13 @@ def as_flac(clips: Sequence[Utterance], folder: Path) -> list[Utterance]:
     return rows
 
 
-def buzzes(folder: Path, n_files: int) -> list[Path]:
-    """Different Ogg files of a buzz with formants and pauses."""
+def buzzes(folder: Path, n_files: int, lengths_s: tuple[float, float] = GENERATED_S) -> list[Path]:
+    """Different Ogg files of a buzz with formants and pauses, each between the two lengths."""
     random = np.random.default_rng(1)
     folder.mkdir(parents=True)
     paths = [folder / f"{number:03d}.ogg" for number in range(n_files)]
     for path in paths:
-        soundfile.write(path, _buzz(random.uniform(*GENERATED_S), random), GENERATED_RATE_HZ)
+        soundfile.write(path, _buzz(random.uniform(*lengths_s), random), GENERATED_RATE_HZ)
     return paths
 
 
