@@ -7,7 +7,6 @@ fifteen seconds and a look at the validation split each 500 steps; then SIGTERM,
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
@@ -18,7 +17,7 @@ import numpy as np
 from lib.corpora import buzzes, linked_clips
 from lib.results import RESULTS, Target, report
 from lib.trainings import OUTPUTS, SELECTION, prepared
-from lib.watching import Sample, Watched, watched
+from lib.watching import Sample, Watched, project, watched
 from matplotlib.figure import Figure
 
 from asr.pages.pictures import AFTER, BEFORE, FAINT, INK, quiet, style
@@ -40,8 +39,6 @@ TRAIN = {
     "precision": "float32",
 }
 MOST_STEPS_A_MINUTE = 6_000  # so that SIGTERM ends it, and not its last step
-CODE = ("asr", "stages", "pipelines")
-ROOT = Path(__file__).parents[1].resolve()
 NOWHERE = "http://127.0.0.1:9"  # no server: what is measured is the training
 
 
@@ -59,7 +56,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.work) as name:
         job = _job(Path(name))
         soaked = Path(name) / "soaked"
-        _project(soaked, round(MOST_STEPS_A_MINUTE * options.minutes))
+        steps = {"max_steps": round(MOST_STEPS_A_MINUTE * options.minutes)}
+        project(soaked, {"model": MODEL, "train": TRAIN | steps})
         command = [
             sys.executable,
             "-m",
@@ -69,12 +67,12 @@ def main() -> None:
         ]
         environment = {"MLFLOW_TRACKING_URI": NOWHERE, "CHECKPOINT_EVERY_S": "15"}
         ran = watched(command, soaked, environment, every_s=2.0, stop_after_s=60 * options.minutes)
-        steps = _steps(soaked)
+        n_steps = _n_steps(soaked)
     grown = growth(ran.samples)
     draw(ran.samples, grown, options.figure)
     measured = {
         "minutes": ran.wall_s / 60,
-        "steps": steps,
+        "steps": n_steps,
         "growth": asdict(grown),
         "peak_mb": ran.peak_mb,
         "most_processes": ran.most_processes,
@@ -83,7 +81,7 @@ def main() -> None:
         "samples": [[round(value, 1) for value in asdict(sample).values()] for sample in ran.samples],
     }
     print(
-        f"{steps:,} steps in {ran.wall_s / 60:.1f} minutes: {grown.at_start_mb:,.0f} MB after {WARM_UP_MINUTES:g} "
+        f"{n_steps:,} steps in {ran.wall_s / 60:.1f} minutes: {grown.at_start_mb:,.0f} MB after {WARM_UP_MINUTES:g} "
         f"minutes, then {grown.mb_an_hour:+.2f} MB an hour (standard error {grown.error:.2f})"
     )
     report("soak", measured, _targets(ran, grown), options.results)
@@ -107,15 +105,7 @@ def _job(folder: Path) -> Path:
     return prepared(folder / "job", clips, "scratch")
 
 
-def _project(folder: Path, max_steps: int) -> None:
-    """A folder for the stage to run in, with the code that stands here, whatever is installed."""
-    folder.mkdir()
-    (folder / "params.yaml").write_text(json.dumps({"model": MODEL, "train": TRAIN | {"max_steps": max_steps}}))
-    for name in CODE:
-        (folder / name).symlink_to(ROOT / name)
-
-
-def _steps(folder: Path) -> int:
+def _n_steps(folder: Path) -> int:
     (checkpoint,) = (folder / OUTPUTS[-1]).glob("*/checkpoint-*")
     return int(checkpoint.name.rpartition("-")[2])
 

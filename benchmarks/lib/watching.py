@@ -5,6 +5,7 @@ process is found also where it has left the family.
 """
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -15,8 +16,11 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 MARK = "WATCHED"
+ROOT = Path(__file__).parents[2].resolve()
+CODE = ("asr", "stages", "pipelines")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 LONGEST_END_S = 60.0  # from SIGTERM to the end
 
@@ -56,6 +60,14 @@ class Watched:
     @property
     def most_processes(self) -> int:
         return max((sample.processes for sample in self.samples), default=0)
+
+
+def project(folder: Path, choices: dict[str, Any]) -> None:
+    """A folder for stages to run in, with these params, and with the code that stands here, whatever is installed."""
+    folder.mkdir(parents=True)
+    (folder / "params.yaml").write_text(json.dumps(choices))
+    for name in CODE:
+        (folder / name).symlink_to(ROOT / name)
 
 
 def watched(
