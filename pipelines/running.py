@@ -1,5 +1,6 @@
 """A job's graph and the chosen runner -> the job has run; or what a user can mend, in a line, whoever wrapped it."""
 
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,8 @@ def run(options: PipelineOptions, build: Callable[[beam.Pipeline], Any]) -> None
     is_here = runs_here(options)
     try:
         with ending_with_interrupt(is_here), beam.Pipeline(options=options) as pipeline:
+            # Empty, and for transforms in other languages alone; a job that is killed would leave it.
+            os.rmdir(pipeline.local_tempdir)
             build(pipeline)
     except UserError:
         raise

@@ -60,6 +60,11 @@ class WhisperTrainer(Seq2SeqTrainer):
     def _loader(self, rows: EpochBatches) -> EpochLoader:
         return EpochLoader(rows, n_workers=self.loader_workers, pin_memory=self.args.device.type == "cuda")
 
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """To the callbacks alone: a history would grow with each step, in memory and in each checkpoint."""
+        super().log(logs, start_time)
+        self.state.log_history.clear()
+
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         began_s = time.monotonic()
         samples = super().get_batch_samples(*args, **kwargs)

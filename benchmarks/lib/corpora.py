@@ -59,14 +59,23 @@ def as_flac(clips: Sequence[Utterance], folder: Path) -> list[Utterance]:
     return rows
 
 
-def buzzes(folder: Path, n_files: int) -> list[Path]:
-    """Different Ogg files of a buzz with formants and pauses."""
+def buzzes(folder: Path, n_files: int, lengths_s: tuple[float, float] = GENERATED_S) -> list[Path]:
+    """Different Ogg files of a buzz with formants and pauses, each between the two lengths."""
     random = np.random.default_rng(1)
     folder.mkdir(parents=True)
     paths = [folder / f"{number:03d}.ogg" for number in range(n_files)]
     for path in paths:
-        soundfile.write(path, _buzz(random.uniform(*GENERATED_S), random), GENERATED_RATE_HZ)
+        soundfile.write(path, buzz(random.uniform(*lengths_s), random), GENERATED_RATE_HZ)
     return paths
+
+
+def buzz(duration_s: float, random: np.random.Generator, rate_hz: int = GENERATED_RATE_HZ) -> np.ndarray:
+    """`(n_samples,)`, with the rough shape of speech."""
+    t_s = np.arange(round(duration_s * rate_hz)) / rate_hz
+    pitch_hz = random.uniform(90, 220)
+    buzz = sum(np.sin(2 * np.pi * pitch_hz * k * t_s) / k for k in range(1, 10))
+    syllables = 0.5 + 0.5 * np.sin(2 * np.pi * random.uniform(2, 5) * t_s + random.uniform(0, 6))
+    return 0.1 * buzz * syllables + 0.002 * random.standard_normal(len(t_s))
 
 
 def linked_clips(folder: Path, originals: Sequence[Path], n_clips: int) -> list[Utterance]:
@@ -86,12 +95,3 @@ def with_splits(rows: Sequence[Utterance]) -> list[Utterance]:
     """Of twenty rows one is for validation and one for the test."""
     special = {5: "validation", 15: "test"}
     return [replace(row, split=special.get(number % 20, "train")) for number, row in enumerate(rows)]  # type: ignore[arg-type]
-
-
-def _buzz(duration_s: float, random: np.random.Generator) -> np.ndarray:
-    """`(n_samples,)`, with the rough shape of speech."""
-    t_s = np.arange(round(duration_s * GENERATED_RATE_HZ)) / GENERATED_RATE_HZ
-    pitch_hz = random.uniform(90, 220)
-    buzz = sum(np.sin(2 * np.pi * pitch_hz * k * t_s) / k for k in range(1, 10))
-    syllables = 0.5 + 0.5 * np.sin(2 * np.pi * random.uniform(2, 5) * t_s + random.uniform(0, 6))
-    return 0.1 * buzz * syllables + 0.002 * random.standard_normal(len(t_s))
