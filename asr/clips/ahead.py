@@ -24,6 +24,8 @@ from asr.utterances import Block
 REQUESTS = 16  # under way together
 ROWS_AT_ONCE = 16  # of a block in memory
 BUFFER_BYTES = 8 * 2**20  # that one request reads of a block's column; a page of it is in memory
+# Sound shrinks to a few parts of ten. Arrow unpacks a cell whole, whatever it holds.
+SHRINKS, MOST_BYTES = 30, 64 * 2**20
 HELD_BYTES = 32 * 2**20  # fetched and waiting, by the sizes that are told; the next one is fetched in any case
 
 
@@ -130,7 +132,16 @@ def _of_parquet(block: Block, opened: ExitStack) -> Iterator[pa.RecordBatch]:
         file = opened.enter_context(pq.ParquetFile(source, buffer_size=BUFFER_BYTES, pre_buffer=False))
         kind = file.schema_arrow.field(block.column).type
         leaf = f"{block.column}.bytes" if pa.types.is_struct(kind) else block.column
+        _check(file.metadata.row_group(block.number), leaf)
         yield from file.iter_batches(ROWS_AT_ONCE, [block.number], [leaf], use_threads=False)
+
+
+def _check(group: pq.RowGroupMetaData, leaf: str) -> None:
+    """Raises `OSError` for a column that unpacks to what no sound does, before memory is taken for it."""
+    for column in map(group.column, range(group.num_columns)):
+        packed, unpacked = column.total_compressed_size, column.total_uncompressed_size
+        if column.path_in_schema == leaf and unpacked > max(MOST_BYTES, SHRINKS * packed):
+            raise OSError(errno.EBADMSG, f"{packed} bytes of column {leaf!r} unpack to {unpacked}, as no sound does")
 
 
 def _of_arrow(block: Block, opened: ExitStack) -> Iterator[pa.RecordBatch]:

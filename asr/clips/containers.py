@@ -1,5 +1,6 @@
 """A file that libsndfile refuses (MP4, M4A, WebM, WMA ...) -> its decoder, by FFmpeg through PyAV (extra `formats`)."""
 
+import ctypes
 import math
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -20,6 +21,7 @@ SAYS_ITS_LENGTH = ("asf", "matroska", "mov")  # names begin so; the others guess
 SAYS_EXACT_TIMES = ("mov",)
 PREROLL_S = 0.5  # decoded and dropped after a seek: codecs overlap their frames, and SBR and bit reservoirs reach back
 LEAP_S = 10
+MOST_BYTES = 128 * 2**20  # of one allocation of FFmpeg's, which believes the sizes that a file's tags and tables say
 
 
 @contextmanager
@@ -69,6 +71,7 @@ class Stream:
         return float((self._container.duration or 0) / av.time_base) if is_alone else 0.0
 
     def _open(self) -> None:
+        ctypes.CDLL(av._core.__file__).av_max_alloc(ctypes.c_size_t(MOST_BYTES))  # PyAV has no name for it
         self._file.seek(0)
         self._container: Any = av.open(self._file, options={"format_whitelist": FORMATS})
         if not self._container.streams.audio:

@@ -20,18 +20,23 @@ from asr.utterances import Rejected
 
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
+MOST_CHARACTERS = 16 * 2**20  # of a line, and of subtitles: a small .gz may unpack to gigabytes
+
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines that are not blank, without their ends, with their numbers from 1; of a `.gz`, what it holds."""
     with _opened(path) as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(_bounded(path, file), 1):
             if line.strip():
                 yield number, line.rstrip("\n")
 
 
 def text(path: Path) -> str:
     with _opened(path) as file:
-        return file.read()
+        content = file.read(MOST_CHARACTERS + 1)
+    if len(content) > MOST_CHARACTERS:
+        raise UserError(f"{path} has over {MOST_CHARACTERS} characters; is it the right file?")
+    return content
 
 
 def objects(path: Path) -> Iterator[tuple[int, dict[str, Any] | Rejected]]:
@@ -60,7 +65,7 @@ def comma_separated(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, di
     """The same of a CSV file, whose cells may be quoted (RFC 4180)."""
     header: list[str] = []
     with _opened(path, newline="") as file:
-        reader = csv.reader(file)
+        reader = csv.reader(_bounded(path, file))
         try:
             for cells in reader:
                 if not header:
@@ -71,6 +76,16 @@ def comma_separated(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, di
             raise UserError(f"{path}, line {reader.line_num}: {error}; is a quote never closed?") from None
     if not header:
         _checked_header(path, [], needed)
+
+
+def _bounded(path: Path, file: IO[str]) -> Iterator[str]:
+    """Its lines. Raises `UserError` for one that is too long, before it is in memory."""
+    number = 0
+    while line := file.readline(MOST_CHARACTERS + 1):
+        number += 1
+        if len(line) > MOST_CHARACTERS:
+            raise UserError(f"{path}, line {number}: over {MOST_CHARACTERS} characters; is it the right file?")
+        yield line
 
 
 def _checked_header(path: Path, header: list[str], needed: Sequence[str]) -> list[str]:
