@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
 from pydantic import Field, PlainValidator, model_validator
 
 from asr.params.cleaning import Agreement, Clean
-from asr.params.section import LanguageCode, Section, Share
+from asr.params.section import LanguageCode, Section, Seed, Share
 
 SplitName: TypeAlias = Literal["train", "validation", "test"]
 SyntheticLanguage: TypeAlias = Literal["en", "es", "de", "pl", "hi"]
@@ -132,7 +132,7 @@ class Data(Corpus):
     """The corpus, or where `sources` names some, their mixture."""
 
     sources: list[Part] = []
-    seed: int = 1
+    seed: Seed = 1
     split: Split = Split()
     clean: Clean = Clean()
     agreement: Agreement = Agreement()

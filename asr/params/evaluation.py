@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from asr.params.corpus import NAME, Data
-from asr.params.section import Precision, Section
+from asr.params.section import Precision, Section, Seed
 
 
 class TestSet(Data):
@@ -29,4 +29,4 @@ class Evaluate(Section):
     language: Literal["row", "detect"] = "row"
     precision: Precision = "auto"
     bootstrap_samples: Annotated[int, Field(ge=100)] = 1000
-    seed: int = 1
+    seed: Seed = 1

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Share: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
 Precision: TypeAlias = Literal["auto", "bf16", "float32"]
+Seed: TypeAlias = Annotated[int, Field(ge=0, lt=2**32)]  # what NumPy takes
 LanguageCode: TypeAlias = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
-from asr.params.section import Precision, Section, Share
+from asr.params.section import Precision, Section, Seed, Share
 
 Schedule: TypeAlias = Literal[
     "linear",
@@ -21,7 +21,7 @@ LoraModule: TypeAlias = Literal["q_proj", "k_proj", "v_proj", "out_proj", "fc1",
 class Scratch(Section):
     d_model: Annotated[int, Field(ge=64, multiple_of=64)] = 64
     layers: Annotated[int, Field(ge=1)] = 2
-    seed: int = 1
+    seed: Seed = 1
 
 
 class Model(Section):
@@ -54,7 +54,7 @@ class Train(Section):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     label_smoothing: Share = 0.0
     precision: Precision = "auto"
-    seed: Annotated[int, Field(ge=0)] = 1
+    seed: Seed = 1
     random_window: bool = False
     language_temperature: Annotated[float, Field(ge=0, le=1)] = 1.0
     timestamps: Annotated[float, Field(ge=0, le=1)] = 0.0
