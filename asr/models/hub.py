@@ -7,7 +7,7 @@ from typing import Any
 from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-from asr.errors import UserError
+from asr.errors import UserError, remedy
 
 REACH_S = 4.0  # for the hub's first answer
 # No pickles, no code.
@@ -52,8 +52,10 @@ def snapshot(name: str) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=PATTERNS, endpoint=constants.ENDPOINT))
     except Exception as error:
+        done = remedy(error)
+        again = f"its cache is {constants.HF_HUB_CACHE}: {done}, and run it again" if done else "run it again"
         raise UserError(
-            f"model.checkpoint {name}: the download from {constants.ENDPOINT} broke off ({_line(error)}); run it again"
+            f"model.checkpoint {name}: the download from {constants.ENDPOINT} broke off ({_line(error)}); {again}"
         ) from None
 
 

@@ -19,9 +19,13 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from asr.errors import UserError
+from asr.errors import UserError, remedy
 
 REACH_S = 4.0  # for the hub's first answer
+
+
+class OutOfReach(Exception):
+    """The hub did not answer as a hub does; says how it answered."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +54,18 @@ class Commit:
                 )
             )
         except Exception as error:
-            said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            done = remedy(error)
+            again = f"its cache is {constants.HF_HUB_CACHE}: {done}, and run it again" if done else "run it again"
             raise UserError(
-                f"data.huggingface.path {self.dataset}: the download from {constants.ENDPOINT} broke off ({said}); "
-                "run it again, what is there is kept"
+                f"data.huggingface.path {self.dataset}: the download from {constants.ENDPOINT} broke off "
+                f"({_line(error)}); {again}, what is there is kept"
             ) from None
 
 
-def commit_of(dataset: str, revision: str | None) -> Commit | None:
-    """What the hub has under `revision` (a branch, tag or commit; None: main); None when it does not answer.
+def commit_of(dataset: str, revision: str | None) -> Commit:
+    """What the hub has under `revision` (a branch, tag or commit; None: main).
 
-    Raises `UserError` for what the hub does not know or does not give.
+    Raises `OutOfReach`, and `UserError` for what the hub does not know or does not give.
     """
     answer: dict[str, Any] = {}
 
@@ -75,7 +80,8 @@ def commit_of(dataset: str, revision: str | None) -> Commit | None:
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(REACH_S)
-    match answer.get("error"):
+    error = answer.get("error")
+    match error:
         case GatedRepoError():
             raise UserError(
                 f"data.huggingface.path {dataset}: the hub wants its terms accepted there, and HF_TOKEN set"
@@ -88,7 +94,7 @@ def commit_of(dataset: str, revision: str | None) -> Commit | None:
                 "(a private one needs HF_TOKEN)"
             )
     if "info" not in answer:
-        return None
+        raise OutOfReach(_line(error) if error else f"no answer within {REACH_S:g} s")
     info = answer["info"]
     return Commit(dataset, revision, info.sha, [sibling.rfilename for sibling in info.siblings or []])
 
@@ -114,3 +120,7 @@ def check_cached(dataset: str, revision: str | None, files: Sequence[str]) -> No
         raise UserError(
             f"data.huggingface.path {dataset}: the hub is out of reach, and only a part is in its cache; run it again"
         ) from None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]

@@ -82,13 +82,15 @@ def find(choices: HuggingFace, fetch: bool) -> Dataset:
         return _in_folder(choices, folder, commit=None)
     if not re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", path):
         raise UserError(f"data.huggingface.path: there is no directory {path}, and no dataset's id looks like that")
-    commit = dataset_hub.commit_of(path, choices.revision)
-    if commit is None:
+    try:
+        commit = dataset_hub.commit_of(path, choices.revision)
+    except dataset_hub.OutOfReach as why:
         cached = dataset_hub.cached(path, choices.revision)
         if cached is None or not tables_among(list(storage.below(cached))):
             raise UserError(
-                f"data.huggingface.path: there is no directory {path}, and the hub is out of reach; is there a network?"
-            )
+                f"data.huggingface.path: there is no directory {path}, and the hub is out of reach ({why}); is there a "
+                "network?"
+            ) from None
         dataset = _in_folder(choices, cached, commit=cached.name)
         dataset_hub.check_cached(path, choices.revision, list(dataset.files))
         return dataset

@@ -1,0 +1,149 @@
+"""A model hub that is away or stalls, a cache that it cannot be put in, and a dataset hub that fails."""
+
+import io
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+
+from asr.features import RATE_HZ
+from tests.builders import speech_like
+from tests.faults.flow import Done, Flow, remove
+from tests.faults.table import Seen, note
+from tests.faults.test_servers import CHECKPOINT, model_hub
+from tests.sources.hub import Hub as DatasetHub
+
+pytestmark = pytest.mark.slow
+N_ROWS = 12
+DATASET = {
+    "data": {"source": "huggingface", "language": "en", "huggingface": {"path": "a/speech"}},
+    "model": {"checkpoint": "scratch"},
+}
+
+
+def refused(done: Done, name: str) -> None:
+    """It ended in one line that names what was asked for."""
+    assert done.status == 1, done.said
+    assert len(done.errors) == 1 and name in done.line, done.said
+    assert "Traceback" not in done.said, done.said
+
+
+def test_a_hub_that_is_away_is_a_line(flow: Flow, undisturbed: Flow, tmp_path: Path) -> None:
+    flow.choose(CHECKPOINT)
+    with model_hub(undisturbed.data / "base") as hub:
+        environment = hub.environment(tmp_path / "home")
+        done = flow.run_stage("fetch", **{**environment, "HF_ENDPOINT": "http://127.0.0.1:9"})
+        refused(done, "a/whisper")
+        assert flow.run_stage("fetch", **environment).status == 0
+        cached = flow.run_stage("fetch", **{**environment, "HF_ENDPOINT": "http://127.0.0.1:9"})
+    assert cached.status == 0, cached.said
+    note(Seen("servers", "the model hub is down, and its cache empty", done.line, "nothing half", done.wall_s))
+    sees = "\n".join(cached.errors)
+    note(Seen("servers", "the model hub is down, and its cache has it", sees, "the checkpoint", cached.wall_s))
+
+
+@contextmanager
+def tmpfs(folder: Path, options: str) -> Iterator[Path]:
+    folder.mkdir(parents=True)
+    mounted = subprocess.run(["mount", "-o", options, "-t", "tmpfs", "none", folder], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"NO SMALL DISK CAN BE MADE, so it stays untested: {mounted.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "what", "remedy"),
+    [
+        ("size=4m", "the disk of the hub's cache is full", "make room"),
+        ("ro", "the folder of the hub's cache is read-only", "mount it"),
+    ],
+)
+def test_a_cache_that_takes_no_checkpoint_is_a_line(
+    flow: Flow, undisturbed: Flow, tmp_path: Path, options: str, what: str, remedy: str
+) -> None:
+    flow.choose(CHECKPOINT)
+    with model_hub(undisturbed.data / "base") as hub, tmpfs(tmp_path / "home", options) as home:
+        done = flow.run_stage("fetch", **hub.environment(home))
+        refused(done, "a/whisper")
+        again = flow.run_stage("fetch", **hub.environment(tmp_path / "other"))
+    assert remedy in done.line, done.line
+    assert again.status == 0, again.said
+    mended = "the line says what to do, and where; it said to run it again"
+    note(Seen("servers", what, done.line, "nothing half", done.wall_s, mended))
+
+
+def wav(number: int) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, speech_like(0.4 + number / 20, seed=number), RATE_HZ, format="WAV")
+    return file.getvalue()
+
+
+def dataset() -> bytes:
+    """A Parquet file with the columns of a dataset of speech."""
+    rows = [{"audio": {"bytes": wav(n), "path": f"{n}.wav"}, "text": f"Text {n}."} for n in range(N_ROWS)]
+    file = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), file)
+    return file.getvalue()
+
+
+@pytest.fixture
+def dataset_hub() -> Iterator[DatasetHub]:
+    hub = DatasetHub({"a/speech": {"data/train-00000-of-00001.parquet": dataset()}})
+    threading.Thread(target=hub.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    yield hub
+    hub.shutdown()
+    hub.server_close()
+
+
+def environment(endpoint: str, home: Path) -> dict[str, str]:
+    return {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "HF_HUB_DOWNLOAD_TIMEOUT": "2"}
+
+
+@pytest.mark.parametrize(
+    ("what", "names", "change"),
+    [
+        ("the dataset hub does not know the dataset", "a/speech", {}),
+        (
+            "the dataset hub's Parquet file is garbage",
+            "a--speech",
+            {"data/train-00000-of-00001.parquet": b"\xff" * 4000},
+        ),
+        (
+            "a--speech",
+            {"data/train-00000-of-00001.parquet": dataset()[:-4000]},
+        ),
+    ],
+)
+def test_a_dataset_hub_that_is_ill_is_a_line_and_the_next_run_has_the_rows(
+    flow: Flow, dataset_hub: DatasetHub, tmp_path: Path, what: str, names: str, change: dict[str, bytes]
+) -> None:
+    flow.choose(DATASET)
+    good = dataset_hub.datasets.pop("a/speech")
+    if change:
+        dataset_hub.datasets["a/speech"] = change
+    done = flow.run_stage("prepare", **environment(dataset_hub.endpoint, tmp_path / "home"))
+    refused(done, names)
+    assert not (flow.data / "manifest/manifest.parquet").exists()
+    dataset_hub.datasets["a/speech"] = good
+    remove(tmp_path / "home")
+    again = flow.run_stage("prepare", **environment(dataset_hub.endpoint, tmp_path / "home"))
+    assert again.status == 0, again.said
+    assert pq.read_table(flow.data / "manifest/manifest.parquet").num_rows == N_ROWS
+    note(Seen("servers", what, done.line, "nothing half", done.wall_s))
+
+
+def test_a_dataset_hub_that_is_away_is_a_line(flow: Flow, tmp_path: Path) -> None:
+    flow.choose(DATASET)
+    done = flow.run_stage("prepare", **environment("http://127.0.0.1:9", tmp_path / "home"))
+    refused(done, "a/speech")
+    mended = "the line says how the hub answered"
+    note(Seen("servers", "the dataset hub is down", done.line, "nothing half", done.wall_s, mended))
