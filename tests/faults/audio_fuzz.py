@@ -2,7 +2,7 @@
 
 python -m tests.faults.audio_fuzz --files 10000 [--seed 1]
 
-A decoder that crashes or hangs ends the process, which then names the file.
+A decoder that crashes or hangs ends the process, and the file is kept in the folder that is said first.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from asr.models.base import fetch
 from asr.progress import track
 from asr.utterances import Rejected, Utterance
 from tests.builders import speech_like
+from tests.faults.memory import peak_mb
 from tests.recorded import encode
 
 RATE_HZ = 16_000
@@ -47,7 +48,14 @@ FORMATS = (
     ("OGG", "OPUS"),
     ("MP3", "MPEG_LAYER_III"),
 )
-CONTAINERS = (("mp4", "aac"), ("mkv", "aac"), ("wma", "wmav2"))
+CONTAINERS = (
+    ("mp4", "aac", RATE_HZ),
+    ("m4a", "alac", RATE_HZ),
+    ("mkv", "aac", RATE_HZ),
+    ("webm", "libopus", 48_000),
+    ("wma", "wmav2", RATE_HZ),
+)
+SUFFIXES = ("wav", "flac", "ogg", "opus", "mp3", "m4a", "webm", "raw", "txt", "m3u8")
 
 
 def originals(folder: Path) -> dict[str, bytes]:
@@ -58,9 +66,10 @@ def originals(folder: Path) -> dict[str, bytes]:
         file = io.BytesIO()
         soundfile.write(file, samples, RATE_HZ, format=name, subtype=subtype)
         made[f"{name} {subtype}"] = file.getvalue()
-    for suffix, codec in CONTAINERS:
+    for suffix, codec, rate_hz in CONTAINERS:
+        samples = speech_like(1.0, rate_hz=rate_hz)
         path = folder / f"sound.{suffix}"
-        made[f"{suffix} {codec}"] = encode(path, codec, samples, RATE_HZ, bit_rate=64_000).read_bytes()
+        made[f"{suffix} {codec}"] = encode(path, codec, samples, rate_hz, bit_rate=64_000).read_bytes()
     return made
 
 
@@ -85,7 +94,7 @@ def _leave_out(content: bytearray, random: Random) -> bytearray:
 
 
 def _header(content: bytearray, random: Random) -> bytearray:
-    at = random.randrange(min(96, len(content) - 8))
+    at = random.randrange(max(1, min(96, len(content) - 8)))
     content[at : at + 4] = random.choice((b"\xff" * 4, b"\0" * 4, b"\x7f\xff\xff\xff", random.randbytes(4)))
     return content
 
@@ -95,7 +104,15 @@ def _repeat(content: bytearray, random: Random) -> bytearray:
     return content[:at] + content[at : at + 2000] * 20 + content[at:]
 
 
-HARMS: tuple[Callable[[bytearray, Random], bytearray], ...] = (_flip, _cut, _insert, _leave_out, _header, _repeat)
+def _tag(content: bytearray, random: Random) -> bytearray:
+    """A tag of RIFF, ID3 or MP4 that says to be as long as it likes."""
+    at = random.randrange(min(96, len(content)))
+    size = random.choice((b"\xf0\xff\xff\x7f", b"\x7f\xff\xff\xf0", b"\x7f\x7f\x7f\x7f"))
+    name = random.choice((b"LIST" + size + b"INFOINAM", b"ID3\x04\0\0", b"APIC", b"udta", b"stsz", b"covr"))
+    return content[:at] + name + size + content[at:]
+
+
+HARMS: tuple[Callable[[bytearray, Random], bytearray], ...] = (_flip, _cut, _insert, _leave_out, _header, _repeat, _tag)
 
 
 def run(n_files: int, seed: int, folder: Path) -> dict[str, object]:
@@ -104,20 +121,23 @@ def run(n_files: int, seed: int, folder: Path) -> dict[str, object]:
     labeller, audio, text = Labeller(folder / "base"), params.Audio(), params.Text()
     sound = originals(folder)
     counts: Counter[str] = Counter()
-    path = folder / "file"
-    slowest_s, early_mb = 0.0, 0.0
+    slowest_s, early_mb, largest_mb = 0.0, 0.0, 0.0
     for number in track(range(n_files), "damaged files", n_files):
         random = Random(f"{seed} {number}")
         name = random.choice(sorted(sound))
         content = bytearray(sound[name])
         for _ in range(random.choice((1, 1, 2, 5))):
             content = random.choice(HARMS)(content, random) or bytearray(b"\0")
+        path = folder / f"{number}.{random.choice(SUFFIXES)}"
         path.write_bytes(content)
+        before_mb = peak_mb(forget=True)
         faulthandler.dump_traceback_later(LONGEST_S, exit=True)
         began_s = time.monotonic()
         (found,) = examples([Utterance("one", str(path), "Text.", "en")], audio, text, labeller)
         slowest_s = max(slowest_s, time.monotonic() - began_s)
         faulthandler.cancel_dump_traceback_later()
+        largest_mb = max(largest_mb, peak_mb() - before_mb)
+        path.unlink()
         counts[found.reason if isinstance(found, Rejected) else "decoded"] += 1
         if number == n_files // 10:
             early_mb = rss_mb()
@@ -127,7 +147,7 @@ def run(n_files: int, seed: int, folder: Path) -> dict[str, object]:
         "counts": dict(counts.most_common()),
         "slowest_s": round(slowest_s, 3),
         "growth_mb": round(rss_mb() - early_mb, 1),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "largest_mb": round(largest_mb, 1),
     }
 
 
@@ -143,6 +163,7 @@ def main() -> None:
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     with tempfile.TemporaryDirectory() as folder:
+        print(f"files are written to {folder}", file=sys.stderr)
         print(json.dumps(run(options.files, options.seed, Path(folder)), indent=1))
 
 
