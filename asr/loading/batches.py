@@ -5,6 +5,7 @@ Axis names: B batch, T frames, M mel bins, L labels.
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,7 +67,8 @@ class EpochBatches(IterableDataset[Batch]):
         Raises `UserError` for a shard that is missing or not of the size that the index tells.
         """
         self.index, self.split = read_index(features), split
-        self.lengths = read_lengths(Shards(self.index, split))
+        with closing(Shards(self.index, split)) as shards:
+            self.lengths = read_lengths(shards)
         self.windows = windows_of(self.lengths.n_frames, window_s)
         self.with_times = draw_times(self.lengths, sampling, seed)
         self.batch_size, self.pad_id, self.seed = batch_size, pad_id, seed
@@ -121,18 +123,20 @@ class EpochBatches(IterableDataset[Batch]):
         for part in schedule:
             np.add.at(rows_due, part.rows, 1)
         # Opened here, in the process that reads: what a parent has opened is no use to a forked worker.
-        shards = Shards(self.index, self.split, self._checked)
-        blocks = read_ahead(shards, self._blocks_due(schedule), COLUMNS)
-        held: dict[int, Row] = {}
-        for part in schedule:
-            numbers = part.rows.tolist()
-            while any(number not in held for number in numbers):
-                held |= self._rows_due(*next(blocks), rows_due)
-            yield self._collate([held[number] for number in numbers], part)
-            np.subtract.at(rows_due, part.rows, 1)
-            for number in set(numbers):
-                if not rows_due[number]:
-                    del held[number]
+        with (
+            closing(Shards(self.index, self.split, self._checked)) as shards,
+            closing(read_ahead(shards, self._blocks_due(schedule), COLUMNS)) as blocks,
+        ):
+            held: dict[int, Row] = {}
+            for part in schedule:
+                numbers = part.rows.tolist()
+                while any(number not in held for number in numbers):
+                    held |= self._rows_due(*next(blocks), rows_due)
+                yield self._collate([held[number] for number in numbers], part)
+                np.subtract.at(rows_due, part.rows, 1)
+                for number in set(numbers):
+                    if not rows_due[number]:
+                        del held[number]
 
     def _blocks_due(self, schedule: list[MicroBatch]) -> list[Block]:
         """In the order in which the first of their rows are due."""

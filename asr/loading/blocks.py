@@ -7,7 +7,7 @@ whenever it is. What is wrong with one is a `UserError` that names it.
 import hashlib
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
@@ -38,7 +38,7 @@ class Block(NamedTuple):
 
 
 class Shards:
-    """The shards of a split, for one process; at most `OPEN_SHARDS` stay open.
+    """The shards of a split, for one process; at most `OPEN_SHARDS` stay open, and none once it is closed.
 
     `checked` (bool, one for each shard) says of which the sha256 was found right. It lies in shared memory, so that
     neither later epochs nor other workers of a DataLoader check one again.
@@ -51,6 +51,10 @@ class Shards:
         self._root, self._checked = index.root, checked
         self._opened = lru_cache(OPEN_SHARDS)(self._open)
         self._locks = [Lock() for _ in self.entries]
+
+    def close(self) -> None:
+        """Without it they stay open until the garbage is collected, many epochs later."""
+        self._opened.cache_clear()
 
     def uri(self, shard: int) -> str:
         return storage.join(self._root, self.entries[shard].name)
@@ -117,7 +121,9 @@ def explained(uri: str) -> Iterator[None]:
         raise UserError(f"{uri}: this shard can't be read ({why}); {REMEDY}") from error
 
 
-def read_ahead(shards: Shards, blocks: Iterable[Block], columns: list[str]) -> Iterator[tuple[Block, pa.Table]]:
+def read_ahead(
+    shards: Shards, blocks: Iterable[Block], columns: list[str]
+) -> Generator[tuple[Block, pa.Table], None, None]:
     """The blocks in their order; the next `READ_AHEAD` are read meanwhile, in threads of this process."""
     waiting = iter(blocks)
     coming: deque[tuple[Block, Future[pa.Table]]] = deque()

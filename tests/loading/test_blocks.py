@@ -1,7 +1,10 @@
 """Blocks are read in their order, ahead of time, and only from shards that are what preprocess wrote."""
 
+import gc
 import hashlib
+import os
 import threading
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -50,6 +53,29 @@ def test_the_blocks_of_a_split_hold_each_of_its_rows_once(features):
     assert [number for block in found for number in range(block.first_row, block.first_row + block.n_rows)] == list(
         range(N_ROWS)
     )
+
+
+def open_shards(folder) -> list[str]:
+    """Those that this process has open, once for each handle."""
+    links = [os.readlink(path) for path in Path("/proc/self/fd").glob("*") if path.is_symlink()]
+    return [link for link in links if link.startswith(str(folder)) and link.endswith(".parquet")]
+
+
+@pytest.mark.parametrize("to_its_end", [True, False])
+def test_an_epoch_that_is_over_or_left_has_no_shard_open_and_waits_for_no_garbage_collection(features, to_its_end):
+    gc.disable()
+    try:
+        rows = EpochBatches(features, "train", batch_size=8, window_s=10, pad_id=0)
+        assert open_shards(features) == []
+        batches = iter(EpochLoader(rows))
+        assert next(batches)
+        assert open_shards(features)
+        if to_its_end:
+            list(batches)
+        del batches
+        assert open_shards(features) == []
+    finally:
+        gc.enable()
 
 
 def test_the_next_blocks_are_read_while_one_is_used_but_not_all(features, monkeypatch):
