@@ -208,7 +208,7 @@ def _parquet(path: str, choose: Chooser) -> Iterator[Raw]:
             yield from _renamed(batch, chosen)
 
 
-def _renamed(batch: pa.RecordBatch, chosen: dict[str, str]) -> Iterator[Raw]:
+def _renamed(batch: pa.RecordBatch, chosen: dict[str, str]) -> Iterator[dict[str, Any]]:
     """The rows of a batch under our names, with text as bytes, which need not be UTF-8."""
     columns = [bytes_of_text(batch.column(theirs)).to_pylist() for theirs in chosen.values()]
     for cells in zip(*columns, strict=True):
