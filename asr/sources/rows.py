@@ -21,6 +21,8 @@ from asr import params, storage
 from asr.errors import UserError
 from asr.utterances import Rejected
 
+UTF8 = "utf-8"
+CHECKED_BYTES = 2**20  # at once
 REQUIRED = ("audio", "text")
 COLUMNS = (*REQUIRED, "id", "language", "speaker", "split", "start_s", "end_s")
 
@@ -53,7 +55,8 @@ def read_rows(table: params.Table) -> Iterator[Row | Rejected]:
     try:
         for number, raw in enumerate(reader(path, partial(_choose, path, table.columns)), 1):
             yield raw if isinstance(raw, Rejected) else _plain_row(raw, number)
-    except (pa.ArrowInvalid, UnicodeDecodeError, OSError) as error:
+    except (pa.ArrowException, UnicodeDecodeError, OSError, OverflowError, LookupError) as error:
+        # The last two: a time that Python has none for, or of a zone that nobody knows.
         hint = "; is a quote never closed?" if "straddling" in str(error) else ""
         raise UserError(f"data.table.path: {table.path} cannot be read: {' '.join(str(error).split())}{hint}") from None
 
@@ -65,6 +68,10 @@ def _choose(path: str, columns: dict[str, str], present: list[str]) -> dict[str,
     chosen = {}
     for ours in COLUMNS:
         theirs = columns.get(ours, ours)
+        if present.count(theirs) > 1:
+            raise UserError(
+                f"data.table.path: {path} has {present.count(theirs)} columns {theirs!r}; rename or remove one"
+            )
         if theirs in present:
             chosen[ours] = theirs
         elif ours in REQUIRED or ours in columns:
@@ -116,21 +123,50 @@ def _delimited(path: str, choose: Chooser, **dialect: Any) -> Iterator[Raw]:
 
     def skip(row: pa.csv.InvalidRow) -> str:
         cells = f"{row.actual_columns} cells for {row.expected_columns} columns"
-        skipped.append(Rejected(f"line {row.number}", "bad row", f"{cells}: {row.text[:80]}"))
+        text = row.text.encode(encoding).decode(errors="surrogateescape")
+        skipped.append(Rejected(f"line {row.number}", "bad row", f"{cells}: {text[:80]}"))
         return "skip"
 
     parse = pa.csv.ParseOptions(invalid_row_handler=skip, **dialect)
-    read = pa.csv.ReadOptions(use_threads=False)  # with threads, bad rows have no numbers
     with storage.open_read(path) as source:
-        chosen = choose(_header(source, read, parse))
+        start, encoding = _start_and_encoding(source)
+        read = pa.csv.ReadOptions(use_threads=False, encoding=encoding)  # with threads, bad rows have no numbers
+        source.seek(start)
+        header = _header(source, read, parse)
+        present = [name.encode(encoding).decode() for name in header]
+        names = dict(zip(present, header, strict=True))
+        chosen = choose(present)
         skipped.clear()
-        source.seek(0)
-        binary = dict.fromkeys(chosen.values(), pa.binary())
+        source.seek(start)
+        binary = {names[theirs]: pa.binary() for theirs in chosen.values()}
         convert = pa.csv.ConvertOptions(include_columns=list(binary), column_types=binary, strings_can_be_null=False)
         with pa.csv.open_csv(source, read, parse, convert) as file:
             for batch in file:
-                yield from _renamed(batch, chosen)
+                rows = _renamed(batch, {ours: names[theirs] for ours, theirs in chosen.items()})
+                yield from rows if encoding == UTF8 else map(_from_latin, rows)
     yield from skipped
+
+
+def _start_and_encoding(source: IO[bytes]) -> tuple[int, str]:
+    """Where the text begins, and as what it is read: in Latin 1, every byte is a letter.
+
+    Arrow tells nobody of a row with too many cells in which there are bytes that are not UTF-8, and ends.
+    """
+    decoder = codecs.getincrementaldecoder(UTF8)()
+    start = len(codecs.BOM_UTF8) if source.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8 else 0
+    source.seek(start)
+    try:
+        while chunk := source.read(CHECKED_BYTES):
+            decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return start, "latin-1"
+    return start, UTF8
+
+
+def _from_latin(row: dict[str, Any]) -> dict[str, bytes]:
+    """The row with the bytes that are in the file."""
+    return {ours: cell.decode().encode("latin-1") for ours, cell in row.items()}
 
 
 def _header(source: IO[bytes], read: pa.csv.ReadOptions, parse: pa.csv.ParseOptions) -> list[str]:
@@ -160,7 +196,7 @@ def _json_objects(lines: IO[bytes]) -> Iterator[Raw]:
 def _json_object(line: bytes, number: int) -> Raw:
     try:
         content = json.loads(line.decode(errors="surrogateescape"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return Rejected(f"line {number}", "bad row", f"not JSON: {error}")
     return content if isinstance(content, dict) else Rejected(f"line {number}", "bad row", "not a JSON object")
 
@@ -172,7 +208,7 @@ def _parquet(path: str, choose: Chooser) -> Iterator[Raw]:
             yield from _renamed(batch, chosen)
 
 
-def _renamed(batch: pa.RecordBatch, chosen: dict[str, str]) -> Iterator[Raw]:
+def _renamed(batch: pa.RecordBatch, chosen: dict[str, str]) -> Iterator[dict[str, Any]]:
     """The rows of a batch under our names, with text as bytes, which need not be UTF-8."""
     columns = [bytes_of_text(batch.column(theirs)).to_pylist() for theirs in chosen.values()]
     for cells in zip(*columns, strict=True):
