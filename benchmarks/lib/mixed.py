@@ -30,7 +30,7 @@ class Corpus:
 
 def mixed_clips(folder: Path, n_clips: int) -> Corpus:
     """Half of the clips are files of 0.3 to 1 s, half are pieces of recordings of a minute; no two have one text."""
-    files, recordings = _originals(folder / "distinct")
+    files, recordings = _originals(folder / "distinct", n_clips)
     frames = 0
     with (folder / TABLE).open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -50,17 +50,18 @@ def mixed_clips(folder: Path, n_clips: int) -> Corpus:
     return Corpus(folder / TABLE, n_clips, frames)
 
 
-def _originals(folder: Path) -> tuple[list[tuple[Path, float]], list[Path]]:
-    """Files, each with its length in seconds, and recordings."""
+def _originals(folder: Path, n_clips: int) -> tuple[list[tuple[Path, float]], list[Path]]:
+    """Files, each with its length in seconds, and recordings, no more than so many clips need."""
     random = np.random.default_rng(1)
     folder.mkdir(parents=True)
     files = []
-    for number in range(N_DISTINCT):
+    for number in range(min(N_DISTINCT, n_clips // 2)):
         ending, rate_hz = FORMATS[number % len(FORMATS)]
         path, duration_s = folder / f"{number:03d}.{ending}", random.uniform(*LENGTHS_S)
         soundfile.write(path, buzz(duration_s, random, rate_hz), rate_hz)
         files.append((path, duration_s))
-    recordings = [folder / f"recording-{number:02d}.flac" for number in range(N_RECORDINGS)]
+    n_recordings = min(N_RECORDINGS, -(-(n_clips - n_clips // 2) // PIECES))
+    recordings = [folder / f"recording-{number:02d}.flac" for number in range(n_recordings)]
     for path in recordings:
         soundfile.write(path, buzz(PIECES * PIECE_S, random, RATE_HZ), RATE_HZ)
     return files, recordings
