@@ -48,7 +48,7 @@ def test_damaged_recordings_are_decoded_or_rejected_and_harm_no_worker(n_files: 
     if n_files > 1000:
         sees = ", ".join(f"{count} {reason}" for reason, count in found["counts"].items())
         what = f"{n_files} recordings of {found['formats']} formats, damaged by chance"
-        note(Seen("input", what, sees, "every file is decoded, or among the rejects", 0.0))
+        note(Seen("input", what, sees, "every file is decoded, or among the rejects"))
 
 
 @pytest.fixture(scope="module")
@@ -98,4 +98,4 @@ def test_a_small_file_that_unpacks_to_hours_takes_no_memory(
     reason, detail, peak_mb = json.loads(python("-c", ONE, str(path)))
     assert reason in ("too long", "cut short"), (reason, detail)
     assert peak_mb < usual_mb + UNPACKED_MB
-    note(Seen("security", what, f"{reason}: {detail}", "all else; the row is among the rejects", 0.0))
+    note(Seen("security", what, f"{reason}: {detail}", "all else; the row is among the rejects"))

@@ -121,7 +121,7 @@ def test_a_recording_that_says_or_unpacks_to_too_much_takes_no_memory(tmp_path: 
     assert taken_mb < MOST_MB
     size_kb = path.stat().st_size / 1000
     sees = f"{found}: {detail}"
-    note(Seen("security", f"{what} ({size_kb:.0f} kB)", sees, "all else; the row is among the rejects", 0.0, mended))
+    note(Seen("security", f"{what} ({size_kb:.0f} kB)", sees, "all else; the row is among the rejects", mended=mended))
 
 
 @pytest.mark.slow
@@ -134,7 +134,9 @@ def test_a_line_that_unpacks_to_too_much_is_refused_in_a_line(tmp_path: Path) ->
     assert kind == "UserError" and line.startswith(f"{path}, line 1: over ")
     assert taken_mb < MOST_MB
     note(
-        Seen("security", "a .gz with a line of 256 MB", line, "all", 0.0, "the line was read whole, at twice its size")
+        Seen(
+            "security", "a .gz with a line of 256 MB", line, "all", mended="the line was read whole, at twice its size"
+        )
     )
 
 

@@ -201,7 +201,7 @@ def test_ten_thousand_rows_of_which_half_are_bad_are_all_accounted_for(
     assert len(found.ids) > N_MOST // 2
     sees = ", ".join(f"{count:,} {reason}" for reason, count in found.reasons.most_common())
     keeps = f"{len(found.ids):,} rows in the shards, the others among the rejects"
-    note(Seen("input", f"a corpus of {N_MOST:,} rows, every other one with a fault", sees, keeps, 0.0))
+    note(Seen("input", f"a corpus of {N_MOST:,} rows, every other one with a fault", sees, keeps))
 
 
 def test_what_is_no_recording_is_rejected_in_a_line_and_never_waited_for(

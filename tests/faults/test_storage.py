@@ -252,7 +252,7 @@ def test_few_open_files_are_enough(flow: Flow, expected: dict[str, Any]) -> None
         done = flow.run_stage(stage, limit)
         assert done.status == 0, done.said
     assert flow.outcome() == expected
-    note(Seen("storage", f"a process may open {N_HANDLES} files, no more", "", "all", 0.0))
+    note(Seen("storage", f"a process may open {N_HANDLES} files, no more", "", "all"))
 
 
 @pytest.mark.slow
@@ -278,4 +278,4 @@ def test_a_project_that_is_moved_runs_nothing_anew(flow: Flow, expected: dict[st
     assert done.status == 0, done.said
     assert re.findall(r"^Running stage '(\w+)'", done.said, re.MULTILINE) == ["listing"]
     assert moved.outcome() == expected
-    note(Seen("storage", "the project's folder is moved", "", "all", 0.0))
+    note(Seen("storage", "the project's folder is moved", "", "all"))
