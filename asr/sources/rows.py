@@ -129,7 +129,7 @@ def _delimited(path: str, choose: Chooser, **dialect: Any) -> Iterator[Raw]:
 
     parse = pa.csv.ParseOptions(invalid_row_handler=skip, **dialect)
     with storage.open_read(path) as source:
-        start, encoding = _start_and_encoding(source)
+        start, encoding, n_quotes = _start_encoding_and_quotes(source)
         read = pa.csv.ReadOptions(use_threads=False, encoding=encoding)  # with threads, bad rows have no numbers
         source.seek(start)
         header = _header(source, read, parse)
@@ -140,28 +140,33 @@ def _delimited(path: str, choose: Chooser, **dialect: Any) -> Iterator[Raw]:
         source.seek(start)
         binary = {names[theirs]: pa.binary() for theirs in chosen.values()}
         convert = pa.csv.ConvertOptions(include_columns=list(binary), column_types=binary, strings_can_be_null=False)
+        row: dict[str, Any] = {}
         with pa.csv.open_csv(source, read, parse, convert) as file:
             for batch in file:
                 rows = _renamed(batch, {ours: names[theirs] for ours, theirs in chosen.items()})
-                yield from rows if encoding == UTF8 else map(_from_latin, rows)
+                for row in rows if encoding == UTF8 else map(_from_latin, rows):
+                    yield row
+    if parse.quote_char and n_quotes % 2 and any(b"\n" in (cell or b"") for cell in row.values()):
+        text = " ".join(str(plain(cell)) for cell in row.values())
+        raise UserError(f"data.table.path: {path}: a quote is opened and never closed, in {text[:80]!r}")
     yield from skipped
 
 
-def _start_and_encoding(source: IO[bytes]) -> tuple[int, str]:
-    """Where the text begins, and as what it is read: in Latin 1, every byte is a letter.
+def _start_encoding_and_quotes(source: IO[bytes]) -> tuple[int, str, int]:
+    """Where the text begins, as what it is read (in Latin 1, every byte is a letter), and how many quotes it has.
 
     Arrow tells nobody of a row with too many cells in which there are bytes that are not UTF-8, and ends.
     """
-    decoder = codecs.getincrementaldecoder(UTF8)()
+    decoder, encoding, n_quotes = codecs.getincrementaldecoder(UTF8)(), UTF8, 0
     start = len(codecs.BOM_UTF8) if source.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8 else 0
     source.seek(start)
-    try:
-        while chunk := source.read(CHECKED_BYTES):
-            decoder.decode(chunk)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return start, "latin-1"
-    return start, UTF8
+    while chunk := source.read(CHECKED_BYTES):
+        n_quotes += chunk.count(b'"')
+        try:
+            decoder.decode(chunk, final=len(chunk) < CHECKED_BYTES)
+        except UnicodeDecodeError:
+            decoder, encoding = codecs.getincrementaldecoder("latin-1")(), "latin-1"
+    return start, encoding, n_quotes
 
 
 def _from_latin(row: dict[str, Any]) -> dict[str, bytes]:

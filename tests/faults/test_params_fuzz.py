@@ -34,7 +34,7 @@ def bomb() -> str:
 
 
 NOT_REFUSED = "ended in a traceback"
-FLOOD = "printed megabytes of what it read"
+FLOOD = "all of it was printed"
 FAULTS: dict[str, tuple[bytes, str, str]] = {  # the file, what the line says, what was found and mended
     "params.yaml is empty": (b"", "must be a mapping of sections, not None", ""),
     "params.yaml with the marks of a merge conflict": (
@@ -51,7 +51,7 @@ FAULTS: dict[str, tuple[bytes, str, str]] = {  # the file, what the line says, w
     "a seed that NumPy does not take": (
         b"train: {seed: 99999999999999999999}\n",
         "seed: 99999999999999999999: input should be less than 4294967296",
-        "it was accepted, and fails hours later",
+        "it was accepted",
     ),
     "a date in params.yaml that is none": (b"train: {seed: 2020-13-45}\n", "month must be in 1..12", NOT_REFUSED),
     "a tag in params.yaml that the value is not": (b"train: {seed: !!bool abc}\n", "is not YAML: 'abc'", NOT_REFUSED),
@@ -64,7 +64,7 @@ FAULTS: dict[str, tuple[bytes, str, str]] = {  # the file, what the line says, w
     "a billion laughs in params.yaml": (
         (bomb() + "data: {source: *j, languages: *j}\n").encode(),
         "data.source: [[[...], [...]",
-        "each value was printed whole: gigabytes",
+        "not refused after 20 s: each value was printed whole",
     ),
     "9,999 unknown keys in params.yaml": (
         b"data:\n" + b"".join(b"  k%d:\n" % n for n in range(9_999)),
@@ -130,7 +130,7 @@ def test_it_is_refused_in_a_line(fault: str, tmp_path: Path) -> None:
 def test_a_pipe_in_its_place_does_not_hang(tmp_path: Path) -> None:
     line = refusal(tmp_path, os.mkfifo)
     assert "is not a file" in line
-    note(Seen("input", "params.yaml is a named pipe", sees=line, keeps=NO_TRACE, mended="it waited for ever"))
+    note(Seen("input", "params.yaml is a named pipe", sees=line, keeps=NO_TRACE, mended="it hung"))
 
 
 def loads_or_is_refused(path: Path) -> None:

@@ -47,6 +47,10 @@ REFUSED: list[tuple[str, str, Callable[[Path], object], str, str]] = [
     ("a Parquet table without a byte", "t.parquet", written(b""), "0 bytes", ""),
     ("a table in UTF-16", "t.csv", written("audio,text\na,b\n".encode("utf-16")), "can't decode", ""),
     ("a quote that never closes", "t.csv", written(b'audio,text\na,"b\n' + b"c,d\n" * 10**6), "never closed", ""),
+    (
+        *("a quote that never closes, in a small table", "t.csv", written(b'audio,text\na,"b\nc,d\ne,f\n')),
+        *("never closed", "the rows after it were swallowed in silence"),
+    ),
     ("a cell of three million letters", "t.tsv", written(b"audio\ttext\na\t" + LONG + b"\n"), "straddl", ""),
     ("a folder in the place of the table", "t.csv", Path.mkdir, "not a file", ""),
     ("a pipe in the place of the table", "t.jsonl", os.mkfifo, "not a file", ""),
