@@ -117,10 +117,6 @@ def environment(endpoint: str, home: Path) -> dict[str, str]:
             "a--speech",
             {"data/train-00000-of-00001.parquet": b"\xff" * 4000},
         ),
-        (
-            "a--speech",
-            {"data/train-00000-of-00001.parquet": dataset()[:-4000]},
-        ),
     ],
 )
 def test_a_dataset_hub_that_is_ill_is_a_line_and_the_next_run_has_the_rows(
