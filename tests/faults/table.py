@@ -77,14 +77,15 @@ _HEADER = ("| fault | what you see | what is kept | seconds lost | found and men
 
 def _row(seen: Seen) -> str:
     lost = "" if seen.lost_s is None else f"{max(0.0, seen.lost_s):.0f}"
-    sees = f"`{_cell(seen.sees)}`" if seen.sees else "nothing"
+    sees = f"<code>{_cell(seen.sees)}</code>" if seen.sees else "nothing"
     return f"| {_cell(seen.fault)} | {sees} | {_cell(seen.keeps)} | {lost} | {_cell(seen.mended)} |"
 
 
 def _cell(text: str) -> str:
     """One line, without what only this run's folders are called, which a bar does not cut."""
     text = re.sub(r"/tmp/pytest-of-\w+/pytest-\d+/(popen-\w+/)?[\w-]+", "...", " ".join(text.split()))
-    return text.replace("|", "\\|").replace("`", "'")
+    printable = "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+    return printable.replace("|", "\\|").replace("`", "'").replace("<", "&lt;")
 
 
 def main() -> None:
