@@ -122,6 +122,7 @@ def test_a_job_that_is_ended_by_force_leaves_no_process_and_no_file_elsewhere(
     )
 
 
+@pytest.mark.slow
 def test_a_training_of_many_steps_keeps_no_history_and_no_file_open(
     scratch: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
