@@ -24,7 +24,7 @@ from asr.features import HOP, RATE_HZ
 
 FORMAT = 1
 # Counts what changes the bytes of shards: formula, codec, columns, text rules, order. Golden hashes guard it.
-FEATURES_VERSION = 4
+FEATURES_VERSION = 5
 ROWS_PER_GROUP = 64
 ZSTD_LEVEL = 3
 

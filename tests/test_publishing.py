@@ -162,7 +162,7 @@ def test_a_folder_that_tells_of_this_machine_does_not_leave_it(hub: FakeHub, fol
     (folder / "config.json").write_text(json.dumps({"token": TOKEN}))
     done = publish(hub.endpoint, folder, "--yes")
     assert refusal(done).startswith("README.md, line 7, a path on this machine: /home/me/corpus; nothing is pushed ")
-    assert "private: README.md, line 8, a password: https://me:...@\n" in done.stdout
+    assert "private: README.md, line 8, a password: https://***@\n" in done.stdout
     assert "private: config.json, line 1, a token: hf_A...\n" in done.stdout
     assert hub.asked == []
 

@@ -132,7 +132,8 @@ def _of_parquet(block: Block, opened: ExitStack) -> Iterator[pa.RecordBatch]:
         file = opened.enter_context(pq.ParquetFile(source, buffer_size=BUFFER_BYTES, pre_buffer=False))
         kind = file.schema_arrow.field(block.column).type
         leaf = f"{block.column}.bytes" if pa.types.is_struct(kind) else block.column
-        _check(file.metadata.row_group(block.number), leaf)
+        if block.number < file.num_row_groups:  # else it is another file than it was
+            _check(file.metadata.row_group(block.number), leaf)
         yield from file.iter_batches(ROWS_AT_ONCE, [block.number], [leaf], use_threads=False)
 
 

@@ -75,14 +75,13 @@ def _ruled(text: str, rules: Text, language: str) -> str:
         text = text.translate(_QUOTES)
     if rules.dashes == "plain":
         text = text.translate(_DASHES)
+    text = _joined(text, rules)  # before numbers, which it would keep from standing alone
     if rules.digits == "spell":
-        text = _composed(spelled(text, language), rules)
+        text = _joined(_composed(spelled(text, language), rules), rules)
     if rules.lowercase:
         if language in ("tr", "az"):
             text = text.replace("İ", "i").replace("I", "ı")
-        text = _composed(text.lower(), rules)
-    if "\u200c" in text or "\u200d" in text:
-        text = _composed(_JOINERS.sub(_joiner, text), rules)
+        text = _joined(_composed(text.lower(), rules), rules)
     if rules.remove_punctuation:
         text = _LOOSE.sub(" ", _LOOSE_IN_NUMBERS.sub(" ", text.translate(_SPOKEN)))
     return " ".join(text.split())
@@ -90,6 +89,13 @@ def _ruled(text: str, rules: Text, language: str) -> str:
 
 def _composed(text: str, rules: Text) -> str:
     return text if rules.unicode == "none" else unicodedata.normalize(rules.unicode, text)
+
+
+def _joined(text: str, rules: Text) -> str:
+    """With joiners only where they spell a word."""
+    if "\u200c" in text or "\u200d" in text:
+        text = _composed(_JOINERS.sub(_joiner, text), rules)
+    return text
 
 
 def _joiner(found: re.Match[str]) -> str:
