@@ -1,7 +1,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asr.clips.text import check, trained_text
@@ -113,6 +113,7 @@ def test_the_result_is_stable_and_keeps_every_letter(text, rules):
     ),
     st.sampled_from(["en", "de", "fr", "tr", "hi", "th", "ar", "uk"]),
 )
+@example("0\u200c", Text(digits="spell"), "en")
 def test_with_numbers_in_words_the_result_is_stable_too(text, rules, language):
     once = trained_text(text, rules, language)
     assert trained_text(once, rules, language) == once
