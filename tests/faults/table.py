@@ -83,6 +83,7 @@ def _row(seen: Seen) -> str:
 
 def _cell(text: str) -> str:
     """One line, without what only this run's folders are called, which a bar does not cut."""
+    text = text.replace(sys.prefix, ".venv")
     text = re.sub(r"/tmp/pytest-of-\w+/pytest-\d+/(popen-\w+/)?[\w-]+", "...", " ".join(text.split()))
     printable = "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
     return printable.replace("|", "\\|").replace("`", "'").replace("<", "&lt;")

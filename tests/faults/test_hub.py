@@ -15,8 +15,8 @@ import soundfile
 from asr.features import RATE_HZ
 from tests.builders import speech_like
 from tests.faults.flow import Done, Flow, remove
+from tests.faults.hub import CHECKPOINT, model_hub
 from tests.faults.table import Seen, note
-from tests.faults.test_servers import CHECKPOINT, model_hub
 from tests.sources.hub import Hub as DatasetHub
 
 pytestmark = pytest.mark.slow
