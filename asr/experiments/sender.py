@@ -9,7 +9,7 @@ import threading
 import time
 
 from asr.experiments.journal import Journal, Record
-from asr.experiments.machine import probe
+from asr.experiments.probe import probe
 from asr.experiments.replay import REMEDY, close_killed
 from asr.experiments.store import Store
 

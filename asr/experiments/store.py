@@ -6,12 +6,11 @@ import logging
 import re
 from collections.abc import Iterable
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from asr.experiments.address import artifact_root, set_environment, without_credentials
 from asr.experiments.journal import Journal, Record
-from asr.experiments.machine import probe
+from asr.experiments.probe import database, probe
 from asr.progress import say
 from asr.secrets import printable
 
@@ -25,6 +24,8 @@ _EXPERIMENT_TAGS = {
 }
 _METRICS_AT_ONCE, _PARAMS_AT_ONCE = 1000, 100  # MLflow's limits for a batch
 _REFUSED = re.compile(r"[^\w.\- :]")  # in the name of a param; those of `data.languages` are the corpus' own words
+# What urllib3 and SQLAlchemy say at the end of a long line, or before the statement that failed.
+_CAUSE = re.compile(r"(?<=Caused by ).+(?=\)$)|(?<=Error\) ).+?(?= \[SQL:|$)")
 _DIGEST_LENGTH = 36  # MLflow's limit for a dataset's digest
 
 
@@ -45,11 +46,11 @@ class Store:
 
     @cached_property
     def client(self) -> Any:
-        """MLflow's client, made when it is first needed. Raises `OSError` if no server listens."""
+        """MLflow's client, made when it is first needed. Raises what `probe` raises."""
         probe(self.uri)
-        database = Path(self.uri.removeprefix("sqlite:///"))
-        if self.uri.startswith("sqlite:///") and not database.exists():
-            say(f"creating the experiments' database {database.name}")
+        path = database(self.uri)
+        if path is not None and not path.exists():
+            say(f"creating the experiments' database {path.name}")
         from mlflow import MlflowClient
 
         return MlflowClient(self.uri)
@@ -75,7 +76,9 @@ class Store:
 
     def unreachable(self, error: BaseException) -> str:
         """What went wrong, in a line."""
-        text = printable(" ".join(str(error).split()).replace(self.uri, self.address))
+        said = " ".join(str(error).split()).replace(self.uri, self.address)
+        cause = _CAUSE.search(said)
+        text = printable(cause[0] if cause else said)
         return f"tracking server {self.address} unreachable ({f'{type(error).__name__}: {text}'[:160]})"
 
     def _send(self, record: Record, journal: Journal) -> None:

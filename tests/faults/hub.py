@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 COMMIT = "c" * 40
+PATIENCE_S, N_PIECES = 2, 6
 CHECKPOINT = {"model": {"checkpoint": "a/whisper"}}
+
+
+def hub_environment(address: str, home: Path) -> dict[str, str]:
+    """That leads to a hub at this address, with an empty cache in `home`."""
+    own = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DOWNLOAD_TIMEOUT": str(PATIENCE_S)}
+    return {"HF_ENDPOINT": address, "HF_HOME": str(home), **own}
 
 
 class Hub(ThreadingHTTPServer):
@@ -25,7 +32,7 @@ class Hub(ThreadingHTTPServer):
     def environment(self, home: Path) -> dict[str, str]:
         """That leads to it, with an empty cache in `home`."""
         address = f"http://127.0.0.1:{self.server_port}"
-        return {"HF_ENDPOINT": address, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "HF_HUB_DOWNLOAD_TIMEOUT": "2"}
+        return hub_environment(address, home)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -70,7 +77,24 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {"ETag": f'"{name}"', "X-Repo-Commit": COMMIT, "Content-Length": str(len(content))}
         if name.endswith(".safetensors") and illness == "breaks off" and self.command == "GET":
             content = content[: len(content) // 2]
-        self._send(content, headers)
+        if name.endswith(".safetensors") and illness in ("stalls", "is slow") and self.command == "GET":
+            self._send_slowly(content, headers, stalls=illness == "stalls")
+        else:
+            self._send(content, headers)
+
+    def _send_slowly(self, content: bytes, headers: dict[str, str], *, stalls: bool) -> None:
+        """In pieces, in more time than a client waits for one; `stalls`: the first alone."""
+        self.send_response(200)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        size = len(content) // N_PIECES + 1
+        for start in range(0, len(content), size):
+            self.wfile.write(content[start : start + size])
+            if stalls:
+                self.server.is_closed.wait()
+                return
+            self.server.is_closed.wait(1.5 * PATIENCE_S / N_PIECES)
 
     def _send(self, content: bytes, headers: dict[str, str] | None = None, status: int = 200) -> None:
         self.send_response(status)

@@ -13,10 +13,14 @@ from urllib.parse import urlsplit
 EVERY = 3  # of the requests, one in so many
 DELAY_S = 0.2
 LARGE_BYTES = 1_000  # of a body that is worth cutting
+ALL = ("503", "drops", "cuts", "429")
 
 
 class Proxy(ThreadingHTTPServer):
-    """Hands requests on to `target`, but for what `illness` says: an HTTP status, `slow`, `drops` or `cuts`."""
+    """Hands requests on to `target`, but for what `illness` says: an HTTP status, `slow`, `drops`, `cuts`, or `all`.
+
+    `slow` is every request; of the others every third fails, by `all` each in another way.
+    """
 
     daemon_threads = True
     block_on_close = False
@@ -38,8 +42,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        is_due = next(self.server.numbers) % self.server.every == 0
-        illness = self.server.illness
+        turn, rest = divmod(next(self.server.numbers), self.server.every)
+        is_due = rest == 0
+        illness = ALL[turn % len(ALL)] if self.server.illness == "all" else self.server.illness
         if illness == "slow":
             time.sleep(DELAY_S)
         elif illness.isdecimal() and is_due:

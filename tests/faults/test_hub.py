@@ -1,10 +1,8 @@
-"""A model hub that is away or stalls, a cache that it cannot be put in, and a dataset hub that fails."""
+"""A model hub that is away, slow, broken or lies, a cache that takes nothing, and a dataset hub that fails."""
 
 import io
-import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,8 +12,9 @@ import soundfile
 
 from asr.features import RATE_HZ
 from tests.builders import speech_like
+from tests.faults.disks import disk
 from tests.faults.flow import Done, Flow, remove
-from tests.faults.hub import CHECKPOINT, model_hub
+from tests.faults.hub import CHECKPOINT, hub_environment, model_hub
 from tests.faults.table import Seen, note
 from tests.sources.hub import Hub as DatasetHub
 
@@ -48,16 +47,59 @@ def test_a_hub_that_is_away_is_a_line(flow: Flow, undisturbed: Flow, tmp_path: P
     note(Seen("servers", "the model hub is down, and its cache has it", sees, "the checkpoint", cached.wall_s))
 
 
-@contextmanager
-def tmpfs(folder: Path, options: str) -> Iterator[Path]:
-    folder.mkdir(parents=True)
-    mounted = subprocess.run(["mount", "-o", options, "-t", "tmpfs", "none", folder], capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"NO SMALL DISK CAN BE MADE, so it stays untested: {mounted.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
+OUT_OF_REACH = "was told as out of reach, without how it answers"
+MENDED_LINES = {
+    **dict.fromkeys(("hangs", "garbage", "portal", "redirects", "asks for patience"), OUT_OF_REACH),
+    "sends garbage": "the line named a folder, neither the checkpoint nor a remedy",
+}
+
+
+@pytest.mark.parametrize(
+    ("illness", "what"),
+    [
+        ("hangs", "the model hub accepts and never answers"),
+        ("garbage", "the model hub answers garbage"),
+        ("portal", "a captive portal answers for the model hub"),
+        ("redirects", "the model hub redirects in circles"),
+        ("asks for patience", "the model hub answers 429, too many requests"),
+        ("is not told who asks", "the model hub wants its terms accepted"),
+        ("does not know it", "the model hub does not know the checkpoint"),
+        ("sends garbage", "the model hub's weights are garbage"),
+        ("breaks off", "the download from the model hub breaks off"),
+        ("stalls", "the download from the model hub stalls"),
+    ],
+)
+def test_a_hub_that_is_ill_is_a_line_and_the_next_fetch_has_it(
+    flow: Flow, undisturbed: Flow, tmp_path: Path, illness: str, what: str
+) -> None:
+    flow.choose(CHECKPOINT)
+    with model_hub(undisturbed.data / "base") as hub:
+        environment = hub.environment(tmp_path / "home")
+        hub.illness = illness
+        done = flow.run_stage("fetch", **environment)
+        hub.illness = ""
+        assert done.status == 1, done.said
+        assert len(done.errors) == 1 and "a/whisper" in done.line, done.said
+        assert "Traceback" not in done.said, done.said
+        assert not (flow.data / "base").exists()
+        if illness == "sends garbage":  # under the right name and of the right size
+            remove(tmp_path / "home")
+        again = flow.run_stage("fetch", **environment)
+    assert again.status == 0, again.said
+    for name in ("model.safetensors", "tokenizer.json", "front_end.json"):
+        assert (flow.data / "base" / name).read_bytes() == (undisturbed.data / "base" / name).read_bytes()
+    note(Seen("servers", what, done.line, "nothing half", done.wall_s, MENDED_LINES.get(illness, "")))
+
+
+def test_a_slow_hub_is_waited_for(flow: Flow, undisturbed: Flow, tmp_path: Path) -> None:
+    flow.choose(CHECKPOINT)
+    with model_hub(undisturbed.data / "base") as hub:
+        hub.illness = "is slow"
+        done = flow.run_stage("fetch", **hub.environment(tmp_path / "home"))
+    assert done.status == 0, done.said
+    weights = "base/model.safetensors"
+    assert (flow.data / weights).read_bytes() == (undisturbed.data / weights).read_bytes()
+    note(Seen("servers", "the model hub is slow", "", "all", flow.lost_s(done.wall_s, "fetch")))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +113,7 @@ def test_a_cache_that_takes_no_checkpoint_is_a_line(
     flow: Flow, undisturbed: Flow, tmp_path: Path, options: str, what: str, remedy: str
 ) -> None:
     flow.choose(CHECKPOINT)
-    with model_hub(undisturbed.data / "base") as hub, tmpfs(tmp_path / "home", options) as home:
+    with model_hub(undisturbed.data / "base") as hub, disk(tmp_path / "home", options) as home:
         done = flow.run_stage("fetch", **hub.environment(home))
         refused(done, "a/whisper")
         again = flow.run_stage("fetch", **hub.environment(tmp_path / "other"))
@@ -104,10 +146,6 @@ def dataset_hub() -> Iterator[DatasetHub]:
     hub.server_close()
 
 
-def environment(endpoint: str, home: Path) -> dict[str, str]:
-    return {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "HF_HUB_DOWNLOAD_TIMEOUT": "2"}
-
-
 @pytest.mark.parametrize(
     ("what", "names", "change"),
     [
@@ -126,12 +164,12 @@ def test_a_dataset_hub_that_is_ill_is_a_line_and_the_next_run_has_the_rows(
     good = dataset_hub.datasets.pop("a/speech")
     if change:
         dataset_hub.datasets["a/speech"] = change
-    done = flow.run_stage("prepare", **environment(dataset_hub.endpoint, tmp_path / "home"))
+    done = flow.run_stage("prepare", **hub_environment(dataset_hub.endpoint, tmp_path / "home"))
     refused(done, names)
     assert not (flow.data / "manifest/manifest.parquet").exists()
     dataset_hub.datasets["a/speech"] = good
     remove(tmp_path / "home")
-    again = flow.run_stage("prepare", **environment(dataset_hub.endpoint, tmp_path / "home"))
+    again = flow.run_stage("prepare", **hub_environment(dataset_hub.endpoint, tmp_path / "home"))
     assert again.status == 0, again.said
     assert pq.read_table(flow.data / "manifest/manifest.parquet").num_rows == N_ROWS
     note(Seen("servers", what, done.line, "nothing half", done.wall_s))
@@ -139,7 +177,7 @@ def test_a_dataset_hub_that_is_ill_is_a_line_and_the_next_run_has_the_rows(
 
 def test_a_dataset_hub_that_is_away_is_a_line(flow: Flow, tmp_path: Path) -> None:
     flow.choose(DATASET)
-    done = flow.run_stage("prepare", **environment("http://127.0.0.1:9", tmp_path / "home"))
+    done = flow.run_stage("prepare", **hub_environment("http://127.0.0.1:9", tmp_path / "home"))
     refused(done, "a/speech")
     mended = "the line says how the hub answered"
     note(Seen("servers", "the dataset hub is down", done.line, "nothing half", done.wall_s, mended))

@@ -3,9 +3,7 @@
 import os
 import re
 import resource
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 
 from asr.train.attempt import Attempt
+from tests.faults import disks
 from tests.faults.flow import STAGES, Flow, remove
 from tests.faults.table import Seen, note
 
@@ -28,31 +27,8 @@ EACH_STEP = {"CHECKPOINT_EVERY_S": "0"}
 @pytest.fixture
 def disk(undisturbed: Flow, tmp_path: Path) -> Iterator[Flow]:
     """A copy of the undisturbed flow on a file system of its own, in memory."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-o", DISK, "-t", "tmpfs", "none", folder], capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"NO FULL DISK CAN BE MADE, so it stays untested: {mounted.stderr.strip()}")
-    yield undisturbed.copied(folder / "project")
-    subprocess.run(["umount", "--lazy", folder], check=True)
-
-
-@contextmanager
-def filled(flow: Flow) -> Iterator[None]:
-    """Without room on its disk."""
-    ballast = flow.folder.parent / "ballast"
-    with ballast.open("wb") as file:
-        room = os.statvfs(ballast)
-        os.posix_fallocate(file.fileno(), 0, room.f_bavail * room.f_frsize)
-    yield
-    ballast.unlink()
-
-
-@contextmanager
-def read_only(flow: Flow) -> Iterator[None]:
-    subprocess.run(["mount", "-o", "remount,ro", flow.folder.parent], check=True)
-    yield
-    subprocess.run(["mount", "-o", "remount,rw", flow.folder.parent], check=True)
+    with disks.disk(tmp_path / "disk", DISK) as folder:
+        yield undisturbed.copied(folder / "project")
 
 
 def heals(flow: Flow, expected: dict[str, Any]) -> float:
@@ -80,13 +56,13 @@ def test_a_disk_that_takes_nothing_is_a_line_and_with_room_the_stage_is_made(
     command = STAGES[stage]["cmd"].split()[2:]
     quota = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
     seen = {}
-    with filled(disk):
+    with disks.filled(disk.folder.parent):
         seen["the disk is full"] = disk.run(*command, **EACH_STEP), "No space left on device"
     disk.remove_outs(stage)
     if stage in LARGE:
         seen["a quota on a single file"] = disk.run(*command, before=quota, **EACH_STEP), "File too large"
     disk.remove_outs(stage)
-    with read_only(disk):
+    with disks.read_only(disk.folder.parent):
         seen["the folder is read-only"] = disk.run(*command, **EACH_STEP), "Read-only file system"
     for done, reason in seen.values():
         assert done.status == 1, done.said
@@ -261,7 +237,7 @@ def test_few_open_files_are_enough(flow: Flow, expected: dict[str, Any]) -> None
 @pytest.mark.slow
 def test_a_full_temporary_folder_is_a_line_or_none(flow: Flow, disk: Flow, expected: dict[str, Any]) -> None:
     seen = {}
-    with filled(disk):
+    with disks.filled(disk.folder.parent):
         for stage in USERS_OF_TMP:
             flow.forget(stage)
             seen[stage] = done = flow.run_stage(stage, TMPDIR=str(disk.folder.parent))

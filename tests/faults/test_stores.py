@@ -12,6 +12,7 @@ from asr.corpora import manifest
 from asr.shards import read_index
 from asr.utterances import Utterance
 from tests.builders import speech_like
+from tests.faults.flow import Flow
 from tests.faults.proxy import proxied
 from tests.faults.table import Seen, note
 from tests.running import Project
@@ -102,6 +103,26 @@ def test_a_store_that_is_ill_gives_and_gets_the_same_bytes(
     assert proxy.n_failed > 0 or illness == "slow"
     assert shards(project) == here
     note(Seen("stores", f"{scheme}:// {what}", "", "all: the request is made again", wall_s))
+
+
+@pytest.mark.parametrize("scheme", ENDPOINT)
+def test_a_training_from_a_store_that_is_ill_has_the_same_weights(
+    request: pytest.FixtureRequest, flow: Flow, scheme: str
+) -> None:
+    store: str = request.getfixturevalue(scheme)
+    weights = flow.data / "model/model.safetensors"
+    expected = weights.read_bytes()
+    there = flow.run_stage("preprocess", FEATURES_ROOT=storage.join(store, "features"))
+    assert there.status == 0, there.said
+    with proxied(os.environ[ENDPOINT[scheme]]) as proxy:
+        proxy.illness = "all"
+        done = flow.run_stage("train", **{ENDPOINT[scheme]: proxy.endpoint})
+    assert done.status == 0, done.said
+    assert "Traceback" not in done.said, done.said
+    assert proxy.n_failed > 0
+    assert weights.read_bytes() == expected
+    what = f"{scheme}:// fails every third request of a training, each in another way"
+    note(Seen("stores", what, "", "all: the request is made again", flow.lost_s(done.wall_s, "train")))
 
 
 @pytest.mark.parametrize("scheme", ENDPOINT)
