@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
+from asr import lock
 from asr.errors import UserError, ending_in_a_line
 from asr.progress import say, track
 
-LOCK = Path("dvc.lock")
 CACHE = Path(".dvc/cache/files/md5")  # DVC's, where .dvc/config does not move it
 
 
@@ -50,13 +48,10 @@ class Made:
 
 def made(paths: Iterable[Path] | None = None, *, but_by: str = "") -> list[Made]:
     """The files in those of the outputs that are among `paths` (None: in all), but for those of one stage."""
-    if not LOCK.exists():
-        return []
-    stages = YAML(typ="safe").load(LOCK).get("stages") or {}
     wanted = None if paths is None else set(paths)
     return [
         file
-        for stage, entry in stages.items()
+        for stage, entry in lock.stages().items()
         if stage != but_by
         for out in entry.get("outs", [])
         if wanted is None or Path(out["path"]) in wanted

@@ -19,7 +19,7 @@ MODULES = {
     if path.stat().st_size
 }
 # These change what is seen, where it runs or what is refused, never what comes out. Params are compared by value.
-APART = {f"asr/{name}.py" for name in ("damage", "errors", "environment", "progress", "secrets", "tracking")}
+APART = {f"asr/{name}.py" for name in ("damage", "errors", "environment", "lock", "progress", "secrets", "tracking")}
 APART |= {f"asr/train/{name}.py" for name in ("advice", "fitting", "launch")}
 APART |= {name for name in MODULES if name.startswith(("asr/params/", "asr/experiments/"))}
 PLACES = ("dataflow", "dataflow_check", "local", "options", "pools", "progress", "running", "watchdog", "worker")

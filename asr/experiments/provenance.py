@@ -3,9 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from ruamel.yaml import YAML
-
-LOCK = Path("dvc.lock")
+from asr import lock
 
 
 def git_commit() -> str | None:
@@ -24,8 +22,6 @@ def git_commit() -> str | None:
 
 def dvc_digest(path: Path) -> str | None:
     """The digest of an out or dep of a stage that has run, as dvc.lock has it; None where DVC does not know it."""
-    if not LOCK.exists():
-        return None
-    stages = YAML(typ="safe", pure=True).load(LOCK).get("stages") or {}
-    known = [entry for kind in ("outs", "deps") for stage in stages.values() for entry in stage.get(kind, [])]
+    stages = lock.stages().values()
+    known = [entry for kind in ("outs", "deps") for stage in stages for entry in stage.get(kind, [])]
     return next((entry.get("md5") for entry in known if Path(entry["path"]) == path), None)

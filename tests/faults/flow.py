@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ class Flow:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            preexec_fn=before,
+            preexec_fn=partial(_as_in_a_terminal, before),
         )
         return Running(process, mark)
 
@@ -163,6 +164,14 @@ class Flow:
             )
         for name in ("baseline/predictions.parquet", "report/predictions.parquet", "report/metrics.json", "run.json"):
             yield self.data / name
+
+
+def _as_in_a_terminal(then: Callable[[], None] | None) -> None:
+    """Signals end a process, as they do where the suite itself runs behind `nohup` or `&`, which have them ignored."""
+    for name in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(name, signal.SIG_DFL)
+    if then:
+        then()
 
 
 def ended(running: Running, started_s: float, longest_s: float = LONGEST_S) -> Done:

@@ -164,7 +164,7 @@ def test_a_second_repro_in_the_same_folder_is_refused_and_the_first_goes_on(
 @pytest.mark.slow
 def test_a_machine_that_sleeps_goes_on_afterwards(flow: Flow, expected: dict[str, Any]) -> None:
     flow.forget("preprocess", "train")
-    running = flow.start("dvc", "repro")
+    running = flow.start("dvc", "repro", "train")
     began_s = time.monotonic()
     for _ in range(2):
         time.sleep(moment_s(flow, "sleep", ["preprocess"]))
@@ -215,7 +215,7 @@ def test_a_killed_rank_of_a_training_ends_it_in_a_line(flow: Flow) -> None:
     assert done.line.startswith("error: process 2 of 2 was killed, probably by the kernel for want of memory")
     assert "Traceback" not in done.said
     assert running.left_behind() == []
-    again = flow.repro(TRAIN_PROCESSES="2")
+    again = flow.repro("train", TRAIN_PROCESSES="2")
     assert again.status == 0, again.said
     assert losses(flow.outcome()["run.json"]["curve"]) == pytest.approx(losses(curve), rel=1e-3)
     what = "a rank of a training in two processes is killed"
@@ -238,7 +238,7 @@ def test_a_clock_that_is_set_back_changes_nothing(flow: Flow, expected: dict[str
     flow.forget("preprocess", "train")
     began_s = time.monotonic()
     running = flow.start(
-        *("dvc", "repro"),
+        *("dvc", "repro", "train"),
         LD_PRELOAD=library,
         FAKETIME_TIMESTAMP_FILE=str(clock),
         FAKETIME_NO_CACHE="1",
@@ -252,7 +252,7 @@ def test_a_clock_that_is_set_back_changes_nothing(flow: Flow, expected: dict[str
     done = ended(running, began_s)
     assert done.status == 0, done.said
     assert flow.outcome() == expected
-    again = flow.repro()
+    again = flow.repro("train")
     assert re.findall(r"^Running stage '(\w+)'", again.said, re.MULTILINE) == ["listing"]
     note(Seen("processes", "the clock is set back by two days during a training", "", "all"))
 

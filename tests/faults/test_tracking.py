@@ -23,10 +23,10 @@ def weights(flow: Flow) -> bytes:
     return (flow.data / "model/model.safetensors").read_bytes()
 
 
-def replayed(flow: Flow) -> None:
-    """What the journal has comes to a store once."""
+def replayed(flow: Flow, times: int = 1) -> None:
+    """What the journal has comes to a store once, however often it is sent."""
     store = flow.folder / "later.db"
-    for _ in range(2):
+    for _ in range(times):
         done = flow.run("asr.tracking", "replay", MLFLOW_TRACKING_URI=f"sqlite:///{store}")
         assert done.status == 0, done.said
     with closing(sqlite3.connect(store)) as database:
@@ -74,7 +74,7 @@ def test_a_training_outlives_a_tracking_server_that_is_ill(flow: Flow, illness: 
 
 def test_a_training_outlives_a_tracking_server_that_is_not_there(flow: Flow) -> None:
     done = train(flow, "http://127.0.0.1:9", weights(flow))
-    replayed(flow)
+    replayed(flow, times=2)
     lost(flow, "MLflow is down", done)
 
 
