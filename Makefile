@@ -36,7 +36,7 @@ repro: install  ## run whatever is out of date; RECIPE=name merges recipes/name.
 ifdef RECIPE
 	@python -m asr.recipes $(RECIPE)
 endif
-	@dvc repro
+	@python -m asr.lock && dvc repro
 
 test: install  ## the proof that it works: style, types, unit tests and a flow from audio to report
 	@ruff check .
@@ -48,7 +48,7 @@ test-all: install  ## the same with the slow tests
 	@pytest $(IN_TWO)
 
 test-faults: install  ## every fault of docs/reliability.md, injected into the real stages; writes that page
-	@rm -rf $(FAULTS) && FAULTS_SEEN=$(FAULTS) pytest -n 2 --dist worksteal tests/faults
+	@rm -rf $(FAULTS) && FAULTS_SEEN=$(FAULTS) pytest -n 3 --dist worksteal tests/faults
 	@python -m tests.faults.table $(FAULTS) docs/reliability.md && rm -rf $(FAULTS)
 
 bench: install  ## the measurements that the docs quote

@@ -53,7 +53,7 @@ def made(paths: Iterable[Path] | None = None, *, but_by: str = "") -> list[Made]
         file
         for stage, entry in lock.stages().items()
         if stage != but_by
-        for out in entry.get("outs", [])
+        for out in entry.get("outs") or []
         if wanted is None or Path(out["path"]) in wanted
         for file in _files(stage, out)
     ]
@@ -61,7 +61,9 @@ def made(paths: Iterable[Path] | None = None, *, but_by: str = "") -> list[Made]
 
 def _files(stage: str, out: dict[str, Any]) -> Iterator[Made]:
     """Those of a folder are listed in DVC's cache; without that list, none is known."""
-    md5 = out["md5"]
+    md5 = out.get("md5", "")
+    if not md5:
+        return
     if not md5.endswith(".dir"):
         yield Made(Path(out["path"]), md5, stage)
         return
@@ -97,6 +99,7 @@ def mend() -> list[Path]:
 
 
 def main() -> None:
+    lock.main()
     with ending_in_a_line():
         removed = mend()
     for path in removed:

@@ -1,6 +1,6 @@
 """A hundred thousand clips through all stages -> what each holds in memory, on disk and open, and what it leaves.
 
-python benchmarks/load.py [--sizes 10000 100000]
+python benchmarks/load.py [--sizes 10000 100000] [--until STAGE]
 
 Half of the clips are files of 0.3 to 1 s (WAV, FLAC, Ogg, MP3), half are pieces of recordings of a minute. The stages
 run as dvc.yaml has them, one after the other, up to a training of 200 steps, its report and its export. What the
@@ -63,7 +63,7 @@ def main() -> None:
     options = _options()
     with tempfile.TemporaryDirectory(dir=options.work) as name:
         small = _flow(Path(name), PREDICTED_FROM, FIRST)
-        flows = [_flow(Path(name), size, tuple(STAGES)) for size in sorted(options.sizes)]
+        flows = [_flow(Path(name), size, options.stages) for size in sorted(options.sizes)]
     predicted_mb = _predicted_bytes(small, flows[0].disk, flows[-1].corpus) / 1e6
     print(_table(flows))
     print(f"\ndisk: {predicted_mb:,.0f} MB predicted, {flows[-1].most_disk_mb:,.0f} MB at most")
@@ -80,7 +80,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="counts of clips")
     parser.add_argument("--work", type=Path, help="folder of what is made, which is removed at the end")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the JSON")
+    parser.add_argument(
+        "--until", choices=list(STAGES)[len(FIRST) - 1 :], default=list(STAGES)[-1], help="the last stage that runs"
+    )
     options = parser.parse_args()
+    options.stages = list(STAGES)[: list(STAGES).index(options.until) + 1]
     if len(options.sizes) < 2 or min(options.sizes) <= PREDICTED_FROM:
         parser.error(f"--sizes: at least two above {PREDICTED_FROM:,}, between which growth is seen")
     return options

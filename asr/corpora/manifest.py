@@ -14,7 +14,7 @@ from asr.storage import is_remote
 from asr.utterances import SPLITS, Utterance
 
 MANIFEST = "manifest.parquet"
-ROWS_PER_GROUP = 50_000
+ROWS_PER_GROUP = 10_000  # as many as are read at once: what a corpus of any size takes in memory
 SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -101,7 +101,7 @@ def _table(utterances: Sequence[Utterance], schema: pa.Schema) -> pa.Table:
 def read(folder: Path) -> Iterator[Utterance]:
     """The utterances of a manifest, in its order, in the memory of a batch."""
     with pq.ParquetFile(folder / MANIFEST) as file:
-        for batch in file.iter_batches():
+        for batch in file.iter_batches(ROWS_PER_GROUP):
             for row in batch.to_pylist():
                 yield Utterance(**row)
 
@@ -122,5 +122,5 @@ def count_local(folder: Path) -> tuple[int, int]:
 
 def _column(folder: Path, name: str) -> Iterator[pa.Array]:
     with pq.ParquetFile(folder / MANIFEST) as file:
-        for batch in file.iter_batches(columns=[name]):
+        for batch in file.iter_batches(ROWS_PER_GROUP, columns=[name]):
             yield batch[0]

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from asr.utterances import Rejected
 
 REJECTS = "rejects.parquet"
-_ROWS_PER_GROUP = 50_000
+_ROWS_PER_GROUP = 10_000
 _SCHEMA = pa.schema([("id", pa.string()), ("reason", pa.string()), ("detail", pa.string())])
 
 

@@ -22,6 +22,7 @@ MARK = "WATCHED"
 ROOT = Path(__file__).parents[2].resolve()
 CODE = ("asr", "stages", "pipelines")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+OF_TORCH = "torchinductor_"  # an empty folder, the same for all processes of a user, as soon as torch is imported
 LONGEST_END_S = 60.0  # from SIGTERM to the end
 
 
@@ -41,7 +42,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Watched:
-    """How a command ran, and what it left: processes that outlive it, and files in its folder for temporary ones."""
+    """How a command ran, and what it left: processes that outlive it, and files in its folder for temporary ones.
+
+    Torch's folder for compiled code, one for all processes, is none of them.
+    """
 
     status: int
     wall_s: float
@@ -103,7 +107,8 @@ def watched(
         if process.returncode and not stopped:
             said.seek(0)
             sys.exit(f"error: {' '.join(map(str, command))} ended with {process.returncode}:\n{said.read()}")
-        left_files = [str(path.relative_to(temporary)) for path in Path(temporary).rglob("*")]
+        left = [str(path.relative_to(temporary)) for path in Path(temporary).rglob("*")]
+        left_files = [name for name in left if not name.startswith(OF_TORCH)]
     return Watched(process.returncode, wall_s, samples, [_words(pid) for pid in _marked(mark)], left_files)
 
 

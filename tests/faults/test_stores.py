@@ -112,7 +112,8 @@ def test_a_training_from_a_store_that_is_ill_has_the_same_weights(
     store: str = request.getfixturevalue(scheme)
     weights = flow.data / "model/model.safetensors"
     expected = weights.read_bytes()
-    there = flow.run_stage("preprocess", FEATURES_ROOT=storage.join(store, "features"))
+    flow.forget("preprocess")
+    there = flow.repro("selection", FEATURES_ROOT=storage.join(store, "features"))
     assert there.status == 0, there.said
     with proxied(os.environ[ENDPOINT[scheme]]) as proxy:
         proxy.illness = "all"
