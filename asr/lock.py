@@ -28,7 +28,7 @@ def stages() -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = content.get("stages") or {}
         if all(_is_whole(stage) for stage in found.values()):
             return found
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError):
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError):
         pass
     raise UserError(f"{LOCK} is broken: `make mend` sets it aside, and DVC's run cache knows what it said")
 

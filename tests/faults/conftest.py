@@ -10,6 +10,11 @@ from filelock import FileLock
 from tests.faults.flow import Flow, made
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that need no flow come first, so that a worker has something to do while another one makes it."""
+    items.sort(key=lambda item: "undisturbed" in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Flow:
     """After one `dvc repro` that nothing disturbed. Not to be changed."""

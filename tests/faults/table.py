@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from asr.errors import UserError, ending_in_a_line
+from tests.faults.flow import N_UTTERANCES
 
 FOLDER = "FAULTS_SEEN"  # in the environment: where the tests note what they saw
 TITLES = {
@@ -64,7 +65,9 @@ def read(folder: Path) -> list[Seen]:
 
 def page(found: list[Seen]) -> str:
     """The table as Markdown, a part for each group."""
-    parts = [_HEAD.read_text(encoding="utf-8").format(n=len(found), n_mended=sum(bool(seen.mended) for seen in found))]
+    n_mended = sum(bool(seen.mended) for seen in found)
+    head = _HEAD.read_text(encoding="utf-8")
+    parts = [head.format(n=len(found), n_mended=n_mended, n_utterances=N_UTTERANCES)]
     for group, title in TITLES.items():
         rows = [seen for seen in found if seen.group == group]
         if rows:
