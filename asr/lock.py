@@ -24,9 +24,9 @@ def stages() -> dict[str, dict[str, Any]]:
     if not LOCK.exists():
         return {}
     try:
-        content = yaml.load(LOCK.read_text(encoding="utf-8"), _LOADER) or {}
+        content = yaml.load(LOCK.read_text(encoding="utf-8"), _LOADER)
         found: dict[str, dict[str, Any]] = content.get("stages") or {}
-        if all(_is_whole(stage) for stage in found.values()):
+        if "schema" in content and all(_is_whole(stage) for stage in found.values()):
             return found
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError):
         pass

@@ -28,9 +28,9 @@ def test_stages_are_those_that_have_run() -> None:
     assert not lock.set_aside() and lock.LOCK.exists()
 
 
-@pytest.mark.parametrize("end", ["\n  evaluate:\n", "    deps:\n    -", "    - pa", "\n    cmd"])
+@pytest.mark.parametrize("end", ["", "sche", "\n  evaluate:\n", "    deps:\n    -", "    - pa", "\n    cmd"])
 def test_a_file_that_is_cut_off_is_set_aside(end: str, capsys: pytest.CaptureFixture[str]) -> None:
-    cut = WHOLE[: WHOLE.rindex(end) + len(end)]
+    cut = WHOLE[: WHOLE.rindex(end) + len(end)] if end else ""
     lock.LOCK.write_text(cut)
     with pytest.raises(UserError, match="is broken"):
         lock.stages()
