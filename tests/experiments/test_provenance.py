@@ -17,6 +17,7 @@ stages:
     - path: data/features
       md5: 22.dir
   baseline:
+    cmd: python
     deps:
     - path: data/features/test
       md5: 33.dir
