@@ -32,7 +32,7 @@ SMALL: dict[str, Any] = {
     },
     "features": {"shard_mb": 0.5},
     "model": {"checkpoint": "scratch", "window_s": 5},
-    "train": {"max_steps": N_STEPS, "batch_size": 4, "eval_steps": 3, "eval_wer": 2, "learning_rate": 0.001},
+    "train": {"max_steps": N_STEPS, "batch_size": 4, "eval_steps": 3, "eval_wer": 1, "learning_rate": 0.001},
     "evaluate": {
         "bootstrap_samples": 100,
         "sets": {"radio": {"source": "synthetic", "synthetic": {"languages": ["en"], "utterances": 6}}},

@@ -106,17 +106,6 @@ def die_after(server: TrackingServer, endpoint: str) -> None:
     server.server_close()
 
 
-def test_a_training_outlives_a_store_that_is_damaged(flow: Flow, experiments: Path) -> None:
-    expected = weights(flow)
-    store = flow.folder / "store.db"
-    content = bytearray((experiments / "mlflow.db").read_bytes())
-    content[: len(content) // 2] = b"\xff" * (len(content) // 2)
-    store.write_bytes(content)
-    done = train(flow, f"sqlite:///{store}", expected)
-    replayed(flow)
-    lost(flow, "the file of MLflow's database is damaged", done)
-
-
 @contextmanager
 def damaged(folder: Path) -> Iterator[None]:
     store = folder / "mlflow.db"
