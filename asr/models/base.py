@@ -86,7 +86,8 @@ def _made(model: Model) -> tuple[WhisperForConditionalGeneration, WhisperProcess
     try:
         return _open(snapshot)
     except UserError as error:
-        raise UserError(f"model.checkpoint {name}: {error}; remove that folder, and it is downloaded again") from None
+        cached = snapshot.parents[1]  # of all its snapshots, which share their files
+        raise UserError(f"model.checkpoint {name}: {error}; remove {cached}, and it is downloaded again") from None
 
 
 def _scratch(size: Scratch) -> tuple[WhisperForConditionalGeneration, WhisperProcessor]:

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -80,9 +81,14 @@ def open_rows(path: str, choose: Chooser) -> Iterator[tuple[Chosen, Iterator[Row
         with storage.explained(path, needed=True), ExitStack() as opened:
             yield (_open_arrow if path.endswith(".arrow") else _open_parquet)(path, choose, opened)
     except (pa.ArrowException, OSError) as error:
-        raise UserError(
-            f"data.huggingface.path: {path} cannot be read: {' '.join(str(error).split())}; fetch it again"
-        ) from None
+        reason = " ".join(str(error).split())
+        raise UserError(f"data.huggingface.path: {path} cannot be read: {reason}; {_remedy(path)}") from None
+
+
+def _remedy(path: str) -> str:
+    """The hub's cache links a file of a snapshot to one that it keeps: without it all, the same one is linked again."""
+    cached = next((folder for folder in Path(path).parents if folder.name.startswith("datasets--")), None)
+    return f"remove {cached}, and it is downloaded again" if cached else "fetch it again"
 
 
 def _open_parquet(path: str, choose: Chooser, opened: ExitStack) -> tuple[Chosen, Iterator[Rows]]:
