@@ -18,7 +18,7 @@ def probe(uri: str) -> None:
     """Raise `OSError` if nothing listens at an http(s) address: within 3 s, also where the look-up of a name hangs.
 
     Of a database in a file: `sqlite3.Error` if it cannot be written, because another program has locked it for 5 s, its
-    disk is read-only, or it is damaged; `PermissionError` if it cannot be made. MLflow tries for minutes.
+    disk is read-only, or it is damaged; `PermissionError` if it cannot be made. MLflow's own tries take 20 s and more.
     """
     address = urllib.parse.urlsplit(uri)
     if address.scheme in ("http", "https") and address.hostname:

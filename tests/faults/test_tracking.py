@@ -149,8 +149,7 @@ def count(database: sqlite3.Connection) -> int:
 
 MENDED = {
     disks.filled: "MLflow traced it on the terminal, and its line ended before the reason",
-    disks.read_only: "MLflow tried for minutes",
-    locked: "MLflow tried for minutes",
+    locked: "MLflow tried for 20 s, where 10 are promised",
 }
 
 
