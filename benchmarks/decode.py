@@ -44,8 +44,8 @@ MIN_WORDS = 5_000
 MAX_DIFFERENCE_POINTS = 0.5  # of WER
 TO_GENERATE, TO_CTRANSLATE2 = 3.0, 2.0  # times as fast, at least, at the trained window
 PARTS = ("speed", "wer")
-# Models that are of use, trained on all clips that share no text with the test's, which are those of four words or more:
-# one that hears every second word wrong differs by chance in so many that half a point takes hours to tell.
+# Models that are of use: trained on all clips that share no text with the test's, which are those of four words or
+# more. One that hears every second word wrong differs by chance in so many that half a point takes hours to tell.
 PLAN = wer.Plan(
     min_words=4,
     min_train_words=1,
