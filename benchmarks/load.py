@@ -26,6 +26,9 @@ MOST_GROWN = 1.3
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 FIRST = ("listing", "fetch", "prepare", "preprocess")
 N_MELS, BYTES_A_BIN = 80, 2
+EVERY_S = 0.2  # the shortest stage ends within a second
+# As many workers for few clips as for many: each of them is as large as the stage alone.
+ENVIRONMENT = {"MLFLOW_TRACKING_URI": "", "BEAM_WORKERS": "1"}
 CHOICES: dict[str, Any] = {
     "model": {"checkpoint": "scratch", "window_s": 1},
     "train": {"max_steps": 200, "batch_size": 8, "eval_steps": 100, "eval_wer": 20, "precision": "float32"},
@@ -99,7 +102,7 @@ def _flow(folder: Path, n_clips: int, stages: Sequence[str]) -> Flow:
     ran = {}
     for stage in stages:
         words = STAGES[stage]["cmd"].split()[1:]
-        ran[stage] = watched([sys.executable, *words], home, {"MLFLOW_TRACKING_URI": ""})
+        ran[stage] = watched([sys.executable, *words], home, ENVIRONMENT, every_s=EVERY_S)
         seen = ran[stage]
         print(f"{n_clips:,} clips, {stage}: {seen.wall_s:.0f} s, {seen.peak_mb:,.0f} MB", file=sys.stderr, flush=True)
     return Flow(corpus, ran, Disk.of(home))

@@ -15,7 +15,7 @@ from asr.corpora.splits import Cut, Cutter
 from asr.secrets import without_secrets
 from asr.utterances import Rejected, Utterance
 
-ROWS_AT_ONCE = 10_000
+ROWS_AT_ONCE = 2_000
 
 
 class Sieve:

@@ -27,7 +27,7 @@ from asr.sources.rows import Row, read_rows
 from asr.stores import EXTRAS
 from asr.utterances import Rejected, Seconds, Split, Utterance
 
-ROWS_AT_ONCE = 10_000
+ROWS_AT_ONCE = 2_000
 LONGEST_S: Seconds = 366 * 24 * 3600  # of a recording; a time beyond it is a slip, and overflows further down
 
 _FIELDS = [field.name for field in fields(Utterance)]
