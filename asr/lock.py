@@ -12,6 +12,7 @@ from asr.errors import UserError, ending_in_a_line
 from asr.progress import say
 
 LOCK = Path("dvc.lock")
+_MERGE = "<<<<<<<"
 ASIDE = Path(".dvc/tmp/dvc.lock.broken")
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast as one in Python
 
@@ -19,16 +20,19 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast as 
 def stages() -> dict[str, dict[str, Any]]:
     """By their names: `cmd`, `deps` and `outs`, these with `path` and `md5`; none where nothing has run.
 
-    Raises `UserError` if the file is broken.
+    Raises `UserError` if the file is broken, or in the middle of a merge.
     """
     if not LOCK.exists():
         return {}
+    text = LOCK.read_text(encoding="utf-8", errors="replace")
+    if _MERGE in text:
+        raise UserError(f"{LOCK} has marks of a merge: choose a side, or remove it; DVC's run cache knows what it said")
     try:
-        content = yaml.load(LOCK.read_text(encoding="utf-8"), _LOADER)
+        content = yaml.load(text, _LOADER)
         found: dict[str, dict[str, Any]] = content.get("stages") or {}
         if "schema" in content and all(_is_whole(stage) for stage in found.values()):
             return found
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError):
+    except (yaml.YAMLError, AttributeError, TypeError):
         pass
     raise UserError(f"{LOCK} is broken: `make mend` sets it aside, and DVC's run cache knows what it said")
 
@@ -44,7 +48,7 @@ def set_aside() -> bool:
     try:
         stages()
     except UserError:
-        if "<<<<<<<" in LOCK.read_text(encoding="utf-8", errors="replace"):
+        if _MERGE in LOCK.read_text(encoding="utf-8", errors="replace"):
             return False
         ASIDE.parent.mkdir(parents=True, exist_ok=True)
         LOCK.replace(ASIDE)

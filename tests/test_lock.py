@@ -44,3 +44,5 @@ def test_marks_of_a_merge_are_left_to_who_merges() -> None:
     lock.LOCK.write_text("<<<<<<< HEAD\n" + WHOLE)
     assert not lock.set_aside()
     assert lock.LOCK.exists()
+    with pytest.raises(UserError, match="has marks of a merge"):
+        lock.stages()

@@ -23,5 +23,5 @@ def git_commit() -> str | None:
 def dvc_digest(path: Path) -> str | None:
     """The digest of an out or dep of a stage that has run, as dvc.lock has it; None where DVC does not know it."""
     stages = lock.stages().values()
-    known = [entry for kind in ("outs", "deps") for stage in stages for entry in stage.get(kind, [])]
+    known = [entry for kind in ("outs", "deps") for stage in stages for entry in stage.get(kind) or []]
     return next((entry.get("md5") for entry in known if Path(entry["path"]) == path), None)
